@@ -1,0 +1,128 @@
+"""What the tests are made from: short notes, small MIDI files, data sets of noise, scripts run as users run them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+import soundfile
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ORIGIN, TARGET = "keyboard_acoustic", "guitar_acoustic"
+
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests' numbers are those of the CPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def write_midi(path, tracks, ticks_per_beat=480):
+    """Writes a MIDI file from tracks of (absolute tick, message)."""
+    midi = mido.MidiFile(ticks_per_beat=ticks_per_beat)
+    for events in tracks:
+        track, now = mido.MidiTrack(), 0
+        for tick, message in sorted(events, key=lambda event: event[0]):
+            track.append(message.copy(time=tick - now))
+            now = tick
+        midi.tracks.append(track)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    midi.save(path)
+    return path
+
+
+def note_messages(start, end, pitch, velocity=100, channel=0):
+    """A note as two (tick, message)."""
+    return [
+        (start, mido.Message("note_on", note=pitch, velocity=velocity, channel=channel)),
+        (end, mido.Message("note_off", note=pitch, channel=channel)),
+    ]
+
+
+def write_note(folder, instrument, pitch, velocity, preset=0, level=0.5, harmonics=1):
+    """Writes a decaying tone as an NSynth recording."""
+    time = np.arange(64_000) / 16_000
+    frequency = 440 * 2 ** ((pitch - 69) / 12)
+    tone = sum(np.sin(2 * np.pi * frequency * k * time) / k for k in range(1, harmonics + 1)) / harmonics
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{instrument}_{preset:03d}-{pitch:03d}-{velocity:03d}.wav"
+    soundfile.write(path, level * velocity / 127 * tone * np.exp(-time), 16_000, subtype="PCM_16")
+    return path
+
+
+def write_slices(folder, pieces, seed=0):
+    """Writes a data set of smooth noise in which the target is a function of the source."""
+    rng = np.random.default_rng(seed)
+    for piece, count in pieces.items():
+        for index in range(count):
+            coarse = rng.random((16, 16, 1)).repeat(16, axis=0).repeat(16, axis=1)
+            for instrument, image in ((ORIGIN, coarse), (TARGET, 0.5 * coarse**2)):
+                (folder / instrument).mkdir(parents=True, exist_ok=True)
+                np.save(folder / instrument / f"{piece}_{index:03d}.npy", image.astype(np.float16))
+    return folder
+
+
+def run_script(name, *arguments, cwd=None, check=None):
+    """Runs a script as a user does. `check` is the exit status that is asked for."""
+    result = subprocess.run(
+        [sys.executable, str(REPOSITORY / name), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+    )
+    if check is not None:
+        assert result.returncode == check, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
+def start_script(name, *arguments, **options):
+    """Starts a script and does not wait for it."""
+    return subprocess.Popen(
+        [sys.executable, str(REPOSITORY / name), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **options,
+    )
+
+
+def one_line(text):
+    """Asserts that a message is one line without a traceback, and returns it."""
+    assert "Traceback" not in text
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="session")
+def notes_path(tmp_path_factory):
+    """Two instruments, pitches 48 to 84 in fourths of an octave, two velocities, one much louder than the other."""
+    folder = tmp_path_factory.mktemp("notes")
+    for pitch in range(48, 85, 3):
+        for velocity in (50, 100):
+            write_note(folder, ORIGIN, pitch, velocity, level=0.1, harmonics=1)
+            write_note(folder, TARGET, pitch, velocity, level=0.9, harmonics=6)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def midi_path(tmp_path_factory):
+    """Four pieces of 7 s."""
+    folder = tmp_path_factory.mktemp("midi")
+    rng = np.random.default_rng(1)
+    for name in ("first", "second", "third", "fourth"):
+        events = []
+        for start in range(0, 14 * 480, 240):
+            events += note_messages(start, start + 230, int(rng.choice(range(48, 85, 3))), int(rng.choice([50, 100])))
+        write_midi(folder / f"{name}.mid", [events])
+    return folder
