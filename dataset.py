@@ -1,0 +1,159 @@
+"""Pairs of slice files, their split by piece, and the `tf.data` pipeline that reads them."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+import data
+from cli import UserError
+
+_HEADER_BYTES = 128  # of a .npy file of this shape and type, whatever NumPy version wrote it
+_SLICE_BYTES = _HEADER_BYTES + 2 * int(np.prod(data.SLICE_SHAPE))
+
+
+class Pairs(NamedTuple):
+    """Slices of the same moment of the same piece, played by two instruments.
+
+    Attributes:
+        pieces: the piece of each pair.
+        sources: path of the origin's slice.
+        targets: path of the target's slice.
+    """
+
+    pieces: Sequence[str]
+    sources: Sequence[str]
+    targets: Sequence[str]
+
+    def __len__(self):
+        return len(self.pieces)
+
+    def of(self, pieces):
+        """The pairs of some pieces."""
+        chosen = [index for index, piece in enumerate(self.pieces) if piece in pieces]
+        return Pairs(*([column[index] for index in chosen] for column in self))
+
+
+def find_pairs(dataset_paths, origin, target):
+    """Matches the slices of two instruments by piece and index, in one or several data sets.
+
+    Args:
+        dataset_paths: folders that compute_features.py wrote.
+        origin, target: instrument names.
+
+    Returns:
+        `Pairs`, in the order of folder, piece and index, and a list of lines that say what was left out.
+
+    Raises:
+        UserError: if a folder or an instrument is missing, or nothing can be paired.
+    """
+    rows, notices = [], []
+    for dataset_path in map(Path, dataset_paths):
+        sources = _usable_slices(dataset_path, origin, notices)
+        targets = _usable_slices(dataset_path, target, notices)
+        shared = sources.keys() & targets.keys()
+        for name, slices in ((origin, sources), (target, targets)):
+            alone = len(slices) - len(shared)
+            if alone:
+                notices.append(f"{dataset_path}: {alone} slices of {name} have no partner and are left out")
+        rows += [(piece, sources[piece, index], targets[piece, index]) for piece, index in sorted(shared)]
+    if not rows:
+        folders = " ".join(map(str, dataset_paths))
+        raise UserError(
+            f"--dataset_path {folders}: no slice of {origin} has a partner of {target}; "
+            "both must be made from audio with the same piece names (see compute_features.py)"
+        )
+    return Pairs(*map(list, zip(*rows, strict=True))), notices
+
+
+def split_pieces(pieces, validation_split, seed):
+    """Splits pieces for validation. A piece is on one side alone, in all the data sets that hold it.
+
+    The pieces are put in the order of a hash of seed and name, and the first share validates; at least one piece does
+    when there are two and the share is above 0. More pieces leave the order of the others as it is.
+
+    Returns:
+        Two sets of pieces: for training, for validation.
+    """
+    ordered = sorted(set(pieces), key=lambda piece: hashlib.sha256(f"{seed}/{piece}".encode()).digest())
+    count = min(max(1, round(validation_split * len(ordered))), len(ordered) - 1) if validation_split else 0
+    return set(ordered[count:]), set(ordered[:count])
+
+
+def fingerprint(*columns):
+    """A short hash of lists of slice paths, by the names of file and instrument folder alone: data sets may move."""
+    digest = hashlib.sha256()
+    for column in columns:
+        for path in column:
+            digest.update("/".join(Path(path).parts[-2:]).encode() + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def epoch_order(count, epoch, seed):
+    """The order in which an epoch sees `count` pairs: a permutation that seed and epoch alone decide."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def batches(columns, batch_size, order=None, drop_remainder=False):
+    """Reads slice files in batches.
+
+    Args:
+        columns: lists of paths, one for each tensor of the batch, all of the same length.
+        batch_size: slices a batch.
+        order: indices of the rows to read, in this order; None for all as they come.
+        drop_remainder: whether a last batch that is not full is left out.
+
+    Returns:
+        `tf.data.Dataset` of tuples of float32 tensors (batch, 256, 256, 1) in [-1, 1].
+    """
+    columns = [np.array(column) for column in columns]
+    if order is not None:
+        columns = [column[order] for column in columns]
+
+    # float16 until the batch is whole: half the bytes to copy, and one conversion a batch.
+    def read(*paths):
+        return tuple(map(_read_slice, paths))
+
+    def to_network(*images):
+        return tuple(data.to_network(tf.cast(image, tf.float32)) for image in images)
+
+    dataset = tf.data.Dataset.from_tensor_slices(tuple(columns))
+    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+    return dataset.map(to_network, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def load_slices(paths):
+    """Reads slices as the network sees them: float32 array [shape=(n, 256, 256, 1)] in [-1, 1]."""
+    return np.stack([data.to_network(np.load(path).astype(np.float32)) for path in paths])
+
+
+def _read_slice(path):
+    # The whole file as float16, header included, and the header cut off: one copy fewer than cutting the string.
+    values = tf.io.decode_raw(tf.io.read_file(path), tf.float16)
+    return tf.reshape(values[_HEADER_BYTES // 2 :], data.SLICE_SHAPE)
+
+
+def _usable_slices(dataset_path, instrument, notices):
+    """dict of (piece, index) to path."""
+    if not dataset_path.is_dir():
+        raise UserError(f"--dataset_path {dataset_path} is not a folder; compute_features.py makes one")
+    found = data.find_slices(dataset_path / instrument)
+    if not found:
+        there = ", ".join(sorted(path.name for path in dataset_path.iterdir() if path.is_dir())) or "no folders"
+        raise UserError(f"--dataset_path {dataset_path} holds no slices of {instrument}; it holds {there}")
+    slices, damaged = {}, 0
+    for piece, entries in found.items():
+        for index, entry in entries.items():
+            if entry.stat().st_size == _SLICE_BYTES:
+                slices[piece, index] = entry.path
+            else:
+                damaged += 1
+    if damaged:
+        notices.append(
+            f"{dataset_path / instrument}: {damaged} files are no float16 slices of (256, 256, 1) and are left out"
+        )
+    return slices

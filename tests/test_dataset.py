@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ORIGIN, TARGET, write_slices
+
+import dataset
+from cli import UserError
+
+
+def save(path, value=0.5):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.full((256, 256, 1), value, dtype=np.float16))
+
+
+def names(paths):
+    return [Path(path).name for path in paths]
+
+
+def test_pairs_are_matched_by_piece_and_index(tmp_path):
+    # The folder's own name holds the origin's, and the two listings differ.
+    folder = tmp_path / ORIGIN
+    for name in ("b_001", "a_000", "a_001", "keyboard_acoustic_piece_000"):
+        save(folder / ORIGIN / f"{name}.npy")
+    for name in ("a_001", "keyboard_acoustic_piece_000", "b_001", "c_000"):
+        save(folder / TARGET / f"{name}.npy")
+    pairs, notices = dataset.find_pairs([folder], ORIGIN, TARGET)
+    assert names(pairs.sources) == names(pairs.targets) == ["a_001.npy", "b_001.npy", "keyboard_acoustic_piece_000.npy"]
+    assert {Path(path).parent.name for path in pairs.sources} == {ORIGIN}
+    assert {Path(path).parent.name for path in pairs.targets} == {TARGET}
+    assert len(notices) == 2
+    assert "1 slices of keyboard_acoustic" in notices[0]
+
+
+def test_other_files_and_damaged_slices_are_left_out(tmp_path):
+    save(tmp_path / ORIGIN / "a_000.npy")
+    save(tmp_path / ORIGIN / "a_001.npy")
+    save(tmp_path / TARGET / "a_000.npy")
+    (tmp_path / TARGET / "a_001.npy").write_bytes((tmp_path / TARGET / "a_000.npy").read_bytes()[:70_000])
+    (tmp_path / ORIGIN / ".DS_Store").write_bytes(b"x")
+    (tmp_path / ORIGIN / ".partial-a_002.npy").write_bytes(b"x")
+    (tmp_path / TARGET / "notes.txt").write_bytes(b"x")
+    pairs, notices = dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+    assert names(pairs.sources) == ["a_000.npy"]
+    assert any("1 files are no float16 slices" in notice for notice in notices)
+
+
+def test_nothing_to_pair_is_a_clear_line(tmp_path):
+    with pytest.raises(UserError, match="not a folder"):
+        dataset.find_pairs([tmp_path / "nowhere"], ORIGIN, TARGET)
+    save(tmp_path / ORIGIN / "a_000.npy")
+    with pytest.raises(UserError, match="no slices of guitar_acoustic; it holds keyboard_acoustic"):
+        dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+    save(tmp_path / TARGET / "b_000.npy")
+    with pytest.raises(UserError, match="has a partner"):
+        dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+
+
+def test_a_piece_is_on_one_side_of_the_split_in_all_data_sets(tmp_path):
+    pieces = {f"piece{number:02d}": 3 for number in range(20)}
+    folders = [write_slices(tmp_path / "first", pieces), write_slices(tmp_path / "second", pieces)]
+    pairs, _ = dataset.find_pairs(folders, ORIGIN, TARGET)
+    assert len(pairs) == 120
+    train_pieces, validation_pieces = dataset.split_pieces(pairs.pieces, 0.1, seed=0)
+    train, validation = pairs.of(train_pieces), pairs.of(validation_pieces)
+    assert len(validation_pieces) == 2
+    assert len(validation) == 12
+    assert len(train) + len(validation) == len(pairs)
+    assert not set(train.pieces) & set(validation.pieces)
+    assert {name[:7] for name in names(train.sources)}.isdisjoint({name[:7] for name in names(validation.sources)})
+
+
+def test_split_is_a_seeded_order_that_new_pieces_do_not_upset():
+    pieces = [f"piece{number}" for number in range(40)]
+    assert dataset.split_pieces(pieces, 0.25, 1) == dataset.split_pieces(pieces[::-1], 0.25, 1)
+    assert dataset.split_pieces(pieces, 0.25, 1) != dataset.split_pieces(pieces, 0.25, 2)
+    _, before = dataset.split_pieces(pieces, 0.25, 1)
+    _, after = dataset.split_pieces([*pieces, "new"], 0.25, 1)
+    assert len(before & after) >= 9
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "expected"), [(1, 0.1, 0), (2, 0.1, 1), (2, 0.99, 1), (30, 0.1, 3), (9, 0, 0)]
+)
+def test_split_sizes(count, share, expected):
+    train, validation = dataset.split_pieces([str(number) for number in range(count)], share, 0)
+    assert (len(train), len(validation)) == (count - expected, expected)
+
+
+def test_batches_are_the_files_in_the_networks_range(tmp_path):
+    write_slices(tmp_path, {"a": 3, "b": 2})
+    pairs, _ = dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+    order = np.array([4, 0, 2, 1, 3])
+    batches = list(dataset.batches((pairs.sources, pairs.targets), 2, order))
+    assert [len(source) for source, _ in batches] == [2, 2, 1]
+    for column, paths in enumerate((pairs.sources, pairs.targets)):
+        read = np.concatenate([batch[column].numpy() for batch in batches])
+        expected = np.stack([np.load(paths[index]).astype(np.float32) * 2 - 1 for index in order])
+        assert read.dtype == np.float32
+        np.testing.assert_array_equal(read, expected)
+    assert len(list(dataset.batches((pairs.sources, pairs.targets), 2, drop_remainder=True))) == 2
+
+
+def test_epoch_orders_come_from_the_seed():
+    first = dataset.epoch_order(50, 3, 7)
+    np.testing.assert_array_equal(first, dataset.epoch_order(50, 3, 7))
+    assert sorted(first) == list(range(50))
+    assert (first != dataset.epoch_order(50, 4, 7)).any()
+    assert (first != dataset.epoch_order(50, 3, 8)).any()
+
+
+def test_fingerprint_tells_data_sets_apart_but_not_their_places(tmp_path):
+    pieces = {"a": 2, "b": 1}
+    one, _ = dataset.find_pairs([write_slices(tmp_path / "one", pieces)], ORIGIN, TARGET)
+    moved, _ = dataset.find_pairs([write_slices(tmp_path / "moved", pieces)], ORIGIN, TARGET)
+    other, _ = dataset.find_pairs([write_slices(tmp_path / "other", {"a": 3})], ORIGIN, TARGET)
+    assert dataset.fingerprint(one.sources, one.targets) == dataset.fingerprint(moved.sources, moved.targets)
+    assert dataset.fingerprint(one.sources, one.targets) != dataset.fingerprint(other.sources, other.targets)
