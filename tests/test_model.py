@@ -1,0 +1,193 @@
+import json
+import shutil
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from cli import UserError
+from losses import discriminator_loss, generator_loss, l1_loss
+from model import Discriminator, Generator, load_generator, save_model
+
+
+@pytest.fixture(scope="module")
+def small():
+    keras.utils.set_random_seed(0)
+    generator = Generator(4)
+    generator.set_weights(
+        [np.random.default_rng(0).random(w.shape).astype(np.float32) for w in generator.get_weights()]
+    )
+    return generator
+
+
+@pytest.fixture
+def saved(small, tmp_path):
+    save_model(tmp_path / "model", {"generator": small}, {"model": {"base_filters": 4, "n_inputs": 1}})
+    return tmp_path / "model"
+
+
+def assert_same_weights(network, other):
+    for ours, theirs in zip(network.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def write_legacy(path, network):
+    """Writes weights as TensorFlow 2.0's `model.save_weights` did for a network of nested Sequentials.
+
+    A block was a Sequential of a convolution and, mostly, a normalization; trainable weights come before the others.
+    Layers without weights have their groups too.
+    """
+    blocks = {}
+    for layer in network.layers:
+        if layer.weights:
+            blocks.setdefault(layer.name.split("_")[0], []).append(layer)
+    with h5py.File(path, "w") as file:
+        layer_names = ["input_1"]
+        file.create_group("input_1").attrs["weight_names"] = np.array([], dtype="S1")
+        for number, layers in enumerate(blocks.values()):
+            name = f"sequential_{number}" if number else "sequential"
+            group = file.create_group(name)
+            named = []
+            for attribute in ("trainable_weights", "non_trainable_weights"):
+                for layer in layers:
+                    kind = "batch_normalization_v2" if "norm" in layer.name else "conv2d"
+                    for weight in getattr(layer, attribute):
+                        named.append((f"{kind}_{number}/{weight.name}:0", weight.numpy()))
+            for weight_name, array in named:
+                group[weight_name] = array
+            group.attrs["weight_names"] = np.array([weight_name.encode() for weight_name, _ in named])
+            layer_names += [name, f"concatenate_{number}"]
+            file.create_group(f"concatenate_{number}").attrs["weight_names"] = np.array([], dtype="S1")
+        file.attrs["layer_names"] = np.array([name.encode() for name in layer_names])
+        file.attrs["backend"] = b"tensorflow"
+        file.attrs["keras_version"] = b"2.2.4-tf"
+
+
+def test_parameter_counts_are_the_papers():
+    encoder = [(1, 64), (64, 128), (128, 256), (256, 512)] + 4 * [(512, 512)]
+    decoder = [(512, 512)] + 3 * [(1024, 512)] + [(1024, 256), (512, 128), (256, 64)]
+    norms = 4 * (sum(out for _, out in encoder[1:]) + sum(out for _, out in decoder))
+    kernels = 16 * sum(i * o for i, o in encoder + decoder)
+    assert Generator().count_params() == kernels + norms + 16 * 128 + 1 == 54_419_713
+    assert Discriminator().count_params() == 2_766_337
+
+
+def test_shapes_and_ranges_of_the_networks(small):
+    images = np.random.default_rng(1).random((2, 256, 256, 1)).astype(np.float32) * 2 - 1
+    generated = small(images)
+    assert generated.shape == (2, 256, 256, 1)
+    assert np.abs(generated).max() <= 1
+    assert Generator(4, n_inputs=2)([images, images]).shape == (2, 256, 256, 1)
+    assert Discriminator(4)([images, generated.numpy()]).shape == (2, 16, 16, 1)
+
+
+def test_layers_of_the_generator():
+    generator = Generator(64)
+    filters = [layer.filters for layer in generator.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert filters == [64, 128, 256, 512, 512, 512, 512, 512]
+    transposed = [layer for layer in generator.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+    assert [layer.filters for layer in transposed] == [512, 512, 512, 512, 256, 128, 64, 1]
+    assert [layer.use_bias for layer in transposed] == 7 * [False] + [True]
+    assert sum(isinstance(layer, keras.layers.Dropout) for layer in generator.layers) == 3
+    # Upsampled first, skip second.
+    first, second = generator.get_layer("up1_skip").input
+    assert (first.name, second.name) == (
+        generator.get_layer("up1").output.name,
+        generator.get_layer("down7").output.name,
+    )
+    slopes = {layer.negative_slope for layer in generator.layers if isinstance(layer, keras.layers.LeakyReLU)}
+    assert len(slopes) == 1
+    assert float(slopes.pop()) == pytest.approx(0.3)
+    assert np.std(generator.get_layer("down8_conv").get_weights()[0]) == pytest.approx(0.02, rel=0.01)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_computes_in_it_and_ends_in_float32(precision):
+    images = np.zeros((2, 256, 256, 1), dtype=np.float32)
+    compute = precision.removeprefix("mixed_")
+    for network, inputs in (
+        (Generator(4, dtype=precision), images),
+        (Discriminator(4, dtype=precision), [images, images]),
+    ):
+        layer = network.get_layer("down2_conv")
+        assert (layer.compute_dtype, layer.variable_dtype) == (compute, "float32")
+        assert network.get_layer("down2").output.dtype == compute
+        assert keras.backend.standardize_dtype(network(inputs).dtype) == "float32"
+
+
+def test_saved_model_loads_from_folder_and_file(small, saved):
+    for path in (saved, saved / "generator.weights.h5"):
+        generator, config = load_generator(path)
+        assert config["model"] == {"base_filters": 4, "n_inputs": 1}
+        assert_same_weights(generator, small)
+    assert not list(saved.glob(".partial*"))
+
+
+def test_weights_of_another_size_are_refused(small, saved):
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "model": {"base_filters": 8, "n_inputs": 1}}))
+    with pytest.raises(UserError, match="does not fit its configuration"):
+        load_generator(saved)
+
+
+def test_a_part_of_the_weights_is_refused(small, saved):
+    path = saved / "generator.weights.h5"
+    with h5py.File(path, "r+") as file:
+        datasets = []
+        file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
+        del file[next(name for name in datasets if "conv2d" in name)]
+    with pytest.raises(UserError, match="does not fit"):
+        load_generator(saved)
+
+
+def test_truncated_missing_and_unconfigured_weights_are_refused(saved, tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        load_generator(tmp_path / "nowhere")
+    shutil.copy(saved / "generator.weights.h5", tmp_path / "generator.weights.h5")
+    with pytest.raises(UserError, match=r"no config\.json beside it"):
+        load_generator(tmp_path / "generator.weights.h5")
+    path = saved / "generator.weights.h5"
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(UserError, match=r"generator\.weights\.h5"):
+        load_generator(saved)
+    path.write_bytes(b"not HDF5")
+    with pytest.raises(UserError, match="not an HDF5 file"):
+        load_generator(saved)
+
+
+@pytest.mark.parametrize("n_inputs", [1, 2])
+def test_legacy_weights_load_and_tell_their_size(tmp_path, n_inputs):
+    generator = Generator(6, n_inputs)
+    rng = np.random.default_rng(3)
+    generator.set_weights([rng.random(w.shape).astype(np.float32) for w in generator.get_weights()])
+    write_legacy(tmp_path / "generator.h5", generator)
+    loaded, config = load_generator(tmp_path / "generator.h5")
+    assert config["model"] == {"base_filters": 6, "n_inputs": n_inputs}
+    assert_same_weights(loaded, generator)
+    images = [rng.random((1, 256, 256, 1)).astype(np.float32) for _ in range(n_inputs)]
+    inputs = images if n_inputs > 1 else images[0]
+    np.testing.assert_allclose(loaded(inputs), generator(inputs), atol=1e-6)
+
+
+def test_legacy_weights_of_something_else_are_refused(tmp_path):
+    write_legacy(tmp_path / "discriminator.h5", Discriminator(4))
+    with pytest.raises(UserError, match="does not hold this generator's weights"):
+        load_generator(tmp_path / "discriminator.h5")
+    write_legacy(tmp_path / "generator.h5", Generator(4))
+    with h5py.File(tmp_path / "generator.h5", "r+") as file:
+        file.attrs["layer_names"] = file.attrs["layer_names"][:-4]
+    with pytest.raises(UserError, match="does not hold this generator's weights"):
+        load_generator(tmp_path / "generator.h5")
+
+
+def test_losses_have_their_values():
+    target, generated = np.full((2, 256, 256, 1), 0.5, np.float32), np.full((2, 256, 256, 1), 0.25, np.float32)
+    zeros, large = np.zeros((2, 16, 16, 1), np.float32), np.full((2, 16, 16, 1), 30, np.float32)
+    assert float(l1_loss(target, generated)) == pytest.approx(0.25)
+    loss, mae = generator_loss(zeros, target, generated)
+    assert float(mae) == pytest.approx(0.25)
+    assert float(loss) == pytest.approx(np.log(2) + 25)
+    assert float(discriminator_loss(zeros, zeros)) == pytest.approx(2 * np.log(2))
+    assert float(discriminator_loss(large, -large)) == pytest.approx(0, abs=1e-6)
+    assert float(discriminator_loss(-large, large)) == pytest.approx(60, rel=1e-6)
