@@ -1,0 +1,234 @@
+"""Training runs as processes of their own: stopped, killed, gone on with."""
+
+import csv
+import signal
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ORIGIN, TARGET, one_line, read_json, run_script, start_script, write_slices
+
+import train
+import training
+from cli import UserError
+from model import Discriminator, Generator
+
+NAME = f"{ORIGIN}_2_{TARGET}"
+PIECES = {"a": 10, "b": 10, "c": 9, "d": 5}
+
+
+@pytest.fixture(scope="module")
+def dataset_path(tmp_path_factory):
+    return write_slices(tmp_path_factory.mktemp("features"), PIECES)
+
+
+def arguments(dataset_path, folder, **changes):
+    flags = {
+        "dataset_path": dataset_path,
+        "origin": ORIGIN,
+        "target": TARGET,
+        "base_filters": 4,
+        "batch_size": 4,
+        "epochs": 3,
+        "gen_lr": 1e-3,
+        "disc_lr": 1e-4,
+        "validation_split": 0.25,
+        "models_path": folder / "models",
+        "output_path": folder / "output",
+        **changes,
+    }
+    words = []
+    for name, value in flags.items():
+        words += [f"--{name}"] if value is True else [f"--{name}", value]
+    return words
+
+
+def history(folder):
+    with open(folder / "models" / NAME / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def losses(folder):
+    """The history without what depends on the clock."""
+    return [{key: row[key] for key in row if key not in ("seconds", "images_per_second")} for row in history(folder)]
+
+
+def wait_for(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    result = run_script("train.py", *arguments(dataset_path, folder, deterministic=True, epochs=4), check=0)
+    return folder, result
+
+
+def test_a_run_leaves_history_weights_and_samples(uninterrupted):
+    folder, result = uninterrupted
+    rows = history(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    for row in rows:
+        values = [float(row[key]) for key in row if key != "epoch"]
+        assert all(value > 0 for value in values)  # the validation columns too
+    assert float(rows[-1]["gen_mae"]) < float(rows[0]["gen_mae"])
+    model = folder / "models" / NAME
+    config = read_json(model / "config.json")
+    best = min(rows, key=lambda row: float(row["gen_mae_val"]))
+    assert config["training"]["best_epoch"] == int(best["epoch"])
+    assert read_json(model / "last" / "config.json")["training"]["epoch"] == 4
+    assert {path.name for path in (model / "last").iterdir()} >= {"generator.weights.h5", "discriminator.weights.h5"}
+    assert (model / "discriminator.weights.h5").is_file()
+    for epoch in range(1, 5):
+        assert (folder / "output" / NAME / f"{epoch:03d}" / "spectrogram.png").is_file()
+    assert "the CPU" in result.stdout
+    assert "unchanged input" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("moment", ["in the first epoch", "later"])
+def test_killed_run_goes_on_to_the_same_history(uninterrupted, dataset_path, tmp_path, moment):
+    words = arguments(dataset_path, tmp_path, deterministic=True, epochs=4, checkpoint_minutes=1e-6)
+    process = start_script("train.py", *words)
+    model = tmp_path / "models" / NAME
+    if moment == "later":
+        wait_for(lambda: (model / "history.csv").exists() and len(history(tmp_path)) >= 2, process)
+        time.sleep(0.3)
+    else:
+        wait_for(lambda: (model / "checkpoints" / "checkpoint").exists(), process)
+    process.kill()
+    process.communicate()
+    result = run_script("train.py", *words, check=0)
+    assert "going on after epoch" in result.stdout
+    assert losses(tmp_path) == losses(uninterrupted[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_run_saves_says_how_to_go_on_and_goes_on(uninterrupted, dataset_path, tmp_path, number):
+    words = arguments(dataset_path, tmp_path, deterministic=True, epochs=4)
+    process = start_script("train.py", *words)
+    wait_for(lambda: (tmp_path / "models" / NAME / "history.csv").exists(), process)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    line = one_line(stderr)
+    assert "stopped and saved" in line
+    assert "--gen_lr 0.001" in line
+    run_script("train.py", *words, check=0)
+    assert losses(tmp_path) == losses(uninterrupted[0])
+
+
+def test_finished_run_goes_on_for_more_epochs_only(uninterrupted, dataset_path, tmp_path):
+    words = arguments(dataset_path, tmp_path, deterministic=True, epochs=2)
+    run_script("train.py", *words, check=0)
+    weights = tmp_path / "models" / NAME / "generator.weights.h5"
+    before = weights.read_bytes()
+    assert "all 2 epochs are done" in run_script("train.py", *words, check=0).stdout
+    assert weights.read_bytes() == before
+    changed = run_script("train.py", *arguments(dataset_path, tmp_path, deterministic=True, batch_size=5))
+    assert changed.returncode == 2
+    assert "batch_size was 4, is 5" in one_line(changed.stderr)
+    run_script("train.py", *arguments(dataset_path, tmp_path, deterministic=True, epochs=4), check=0)
+    assert losses(tmp_path) == losses(uninterrupted[0])
+
+
+def test_trained_model_without_checkpoint_is_not_overwritten(dataset_path, tmp_path):
+    model = tmp_path / "models" / NAME
+    model.mkdir(parents=True)
+    (model / "generator.weights.h5").write_bytes(b"precious")
+    result = run_script("train.py", *arguments(dataset_path, tmp_path, epochs=1))
+    assert result.returncode == 2
+    assert "--restart" in one_line(result.stderr)
+    assert (model / "generator.weights.h5").read_bytes() == b"precious"
+    run_script("train.py", *arguments(dataset_path, tmp_path, epochs=1, restart=True), check=0)
+    assert (model / "generator.weights.h5").read_bytes() != b"precious"
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(dataset_path, tmp_path):
+    run_script("train.py", *arguments(dataset_path, tmp_path, epochs=1), check=0)
+    good = losses(tmp_path)
+    result = run_script("train.py", *arguments(dataset_path, tmp_path, epochs=2, gen_lr=1e30, disc_lr=1e30))
+    assert result.returncode == 1
+    line = one_line(result.stderr)
+    assert "NaN or infinite at epoch 2, step" in line
+    assert losses(tmp_path) == good
+    result = run_script("train.py", *arguments(dataset_path, tmp_path, epochs=2), check=0)
+    assert "going on after epoch 1, step 0" in result.stdout
+    assert len(losses(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"batch_size": 1}, "--batch_size: must be at least 2"),
+        ({"batch_size": 1000}, "fewer than --batch_size 1000"),
+        ({"target": ORIGIN}, "--target: must differ"),
+        ({"target": "flute_acoustic"}, "no slices of flute_acoustic"),
+        ({"gen_lr": -1}, "--gen_lr"),
+        ({"validation_split": 1}, "--validation_split"),
+        ({"gpu": 7}, "--gpu 7"),
+        ({"sample_audio": "nowhere.wav"}, "--sample_audio"),
+    ],
+)
+def test_wrong_calls_are_one_line_and_exit_2(dataset_path, tmp_path, changes, told):
+    result = run_script("train.py", *arguments(dataset_path, tmp_path, **changes))
+    assert result.returncode == 2
+    assert told in one_line(result.stderr)
+
+
+def make_networks(precision="float32", rate=1e-3):
+    keras.utils.set_random_seed(0)
+    networks = {"generator": Generator(4, dtype=precision), "discriminator": Discriminator(4, dtype=precision)}
+    optimizers = {name: training.make_optimizer(rate, network, precision) for name, network in networks.items()}
+    return networks, optimizers
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_steps_learn_in_every_precision(precision, jit_compile):
+    networks, optimizers = make_networks(precision)
+    rng = np.random.default_rng(0)
+    source = tf.constant(rng.random((4, 256, 256, 1)), tf.float32)
+    step = tf.function(train.make_steps(*networks.values(), *optimizers.values())[0], jit_compile=jit_compile)
+    maes = [float(step(source, source**2)["gen_mae"]) for _ in range(8)]
+    assert maes[-1] < maes[0]
+    assert (type(optimizers["generator"]).__name__ == "LossScaleOptimizer") == (precision == "mixed_float16")
+
+
+def test_validation_step_changes_nothing():
+    networks, optimizers = make_networks()
+    before = [weight.copy() for network in networks.values() for weight in network.get_weights()]
+    images = tf.random.stateless_uniform((2, 256, 256, 1), (1, 2))
+    validate = tf.function(train.make_steps(*networks.values(), *optimizers.values())[1])
+    assert float(validate(images, images)["gen_mae"]) == float(validate(images, images)["gen_mae"])
+    after = [weight for network in networks.values() for weight in network.get_weights()]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_validation_means_count_slices_not_batches():
+    batches = [(np.zeros((3, 1)),), (np.zeros((1, 1)),)]
+    values = iter([2.0, 6.0])
+    means = training._validation_means(lambda batch: {"mae": next(values)}, lambda: batches, ("mae",))
+    assert means == {"mae": 3.0}
+
+
+def test_interruptions_are_requests_inside_and_as_before_outside():
+    before = signal.getsignal(signal.SIGTERM)
+    with training._Interruption() as interruption:
+        signal.raise_signal(signal.SIGTERM)
+        assert interruption.requested
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_count_steps():
+    assert training.count_steps(22_875, 8, None) == 2859  # the published run's
+    assert training.count_steps(100, 8, 5) == 5
+    with pytest.raises(UserError):
+        training.count_steps(7, 8, None)
