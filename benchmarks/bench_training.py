@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""The input pipeline alone, the training step alone, and train.py on slices from disk.
+
+example:
+  python benchmarks/bench_training.py --dataset_path features
+"""
+
+import argparse
+import csv
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import material
+from material import ORIGIN, TARGET
+
+BATCH_SIZE = 8
+
+
+def pipeline_speed(pairs, count):
+    """Pairs a second that the pipeline gives from the page cache."""
+    import numpy as np
+
+    import dataset
+
+    order = np.resize(dataset.epoch_order(len(pairs), 0, 0), count)  # small data sets several times
+    for _ in range(2):  # the first pass fills the page cache
+        started = time.perf_counter()
+        seen = sum(len(source) for source, _ in dataset.batches((pairs.sources, pairs.targets), BATCH_SIZE, order))
+        seconds = time.perf_counter() - started
+    return seen / seconds
+
+
+def step_speed(pairs, base_filters, precision, steps):
+    """Images a second of the compiled step on a batch that is in memory."""
+    import tensorflow as tf
+
+    import dataset
+    import train
+    import training
+    from model import Discriminator, Generator
+
+    networks = [Generator(base_filters, dtype=precision), Discriminator(base_filters, dtype=precision)]
+    optimizers = [training.make_optimizer(1e-4, network, precision) for network in networks]
+    step = tf.function(train.make_steps(*networks, *optimizers)[0])
+    batch = next(iter(dataset.batches((pairs.sources, pairs.targets), BATCH_SIZE)))
+    for _ in range(3):
+        step(*batch)
+    started = time.perf_counter()
+    for _ in range(steps):
+        losses = step(*batch)
+    float(losses["gen_loss"])
+    return steps * BATCH_SIZE / (time.perf_counter() - started)
+
+
+def train_speed(dataset_path, base_filters, precision, steps, epochs=3):
+    """Images a second of train.py itself: the median of its epochs but the first, which compiles."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["--dataset_path", dataset_path, "--origin", ORIGIN, "--target", TARGET, "--epochs", epochs]
+        arguments += ["--base_filters", base_filters, "--precision", precision, "--steps_per_epoch", steps]
+        arguments += ["--validation_split", 0, "--models_path", folder, "--output_path", folder]
+        material.run("train.py", *arguments)
+        with open(Path(folder) / f"{ORIGIN}_2_{TARGET}" / "history.csv") as file:
+            rows = list(csv.DictReader(file))
+    return statistics.median(float(row["images_per_second"]) for row in rows[1:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset_path", type=Path, help="slices of keyboard and guitar (default: made for this)")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=10, help="steps a measurement at full size; four times for 16")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        dataset_path = arguments.dataset_path or material.make_pieces(Path(folder)) / "features"
+
+        from device import start_tensorflow
+
+        running_on = start_tensorflow()
+        import dataset
+
+        pairs, _ = dataset.find_pairs([dataset_path], ORIGIN, TARGET)
+        speed = material.median(lambda: pipeline_speed(pairs, 6000), arguments.repeats)
+        material.table("Input pipeline alone, from the page cache", [{"pairs/s": f"{speed:.0f}"}])
+
+        rows = []
+        for base_filters, precision in ((64, "float32"), (64, "mixed_bfloat16"), (16, "float32")):
+            steps = arguments.steps * 64 // base_filters
+            alone, on_disk = [], []
+            for _ in range(arguments.repeats):  # by turns, so that a slow minute of the machine meets both
+                alone.append(step_speed(pairs, base_filters, precision, steps))
+                on_disk.append(train_speed(dataset_path, base_filters, precision, steps))
+            alone, on_disk = statistics.median(alone), statistics.median(on_disk)
+            rows.append(
+                {
+                    "base_filters": base_filters,
+                    "precision": precision,
+                    "step alone (images/s)": f"{alone:.2f}",
+                    "train.py on disk (images/s)": f"{on_disk:.2f}",
+                    "share": f"{on_disk / alone:.0%}",
+                }
+            )
+        material.table(f"Training at batch {BATCH_SIZE} on {running_on}", rows)
+
+
+if __name__ == "__main__":
+    main()
