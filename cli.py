@@ -38,7 +38,7 @@ def run(main):
         print(f"{program}: {error}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
-        print(f"{program}: stopped; the same command goes on from here", file=sys.stderr)
+        print(f"{program}: stopped; what is whole is kept", file=sys.stderr)
         status = 1
     except OSError as error:  # a full disk, a folder that may not be written
         print(f"{program}: {error}", file=sys.stderr)
@@ -107,12 +107,16 @@ def progress(items, total, unit):
             print(f"{done} of {total} {unit}, {shown - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def in_parallel(function, calls, jobs, unit, prefer="threads"):
-    """Yields `function(*call)` for each call as it is finished, in any order, over `jobs` processes."""
+def in_parallel(function, calls, jobs, unit):
+    """Yields `function(*call)` for each call as it is finished, in any order, over `jobs` threads.
+
+    Threads, as nearly all the work is done in NumPy, soxr and libsndfile, which leave Python to others meanwhile: they
+    start at once and share what is in memory.
+    """
     import joblib
 
     jobs = min(jobs or joblib.cpu_count(), max(1, len(calls)))
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", prefer=prefer)
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", prefer="threads")
     yield from progress(parallel(joblib.delayed(function)(*call) for call in calls), len(calls), unit)
 
 

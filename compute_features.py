@@ -113,7 +113,7 @@ def main():
         calls.append(((instrument, piece), path, features_path / instrument))
     calls.sort(key=lambda call: -call[1].stat().st_size)
 
-    written = 0
+    written = cut = 0
     try:
         for number, (key, outcome) in enumerate(cli.in_parallel(compute_slices, calls, arguments.jobs, "files"), 1):
             instrument, piece = key
@@ -125,6 +125,7 @@ def main():
                 record.entries.pop(f"{instrument}/{piece}", None)
                 continue
             written += count
+            cut += 1
             record.entries[f"{instrument}/{piece}"] = {
                 "slices": count,
                 "audio": fingerprint(found[key]),
@@ -136,7 +137,7 @@ def main():
         record.save()
 
     print(
-        f"{written} slices of {len(calls) - len(failures)} files written to {features_path}, "
+        f"{written} slices of {cut} files written to {features_path}, "
         f"{len(found) - len(calls)} files were there already"
         + (f" ({changed} made again: their audio changed)" if changed else "")
     )

@@ -51,7 +51,7 @@ class Record:
 
     Attributes:
         entries: dict of item name to what is known of the item (JSON values).
-        replaced: the entries of a record with other settings that this one takes the place of (with `overwrite`).
+        replaced: the record that this one takes the place of (with `overwrite`): dict of `settings` and `entries`.
     """
 
     def __init__(self, path, settings, overwrite=False, flag="--overwrite"):
@@ -62,15 +62,15 @@ class Record:
         """
         self.path = Path(path)
         self.settings = json.loads(json.dumps(settings))  # as it will be read back: tuples are lists
-        self.entries, self.replaced = {}, {}
+        self.entries, self.replaced = {}, {"settings": {}, "entries": {}}
         self.existed = self.path.exists()
         if self.existed:
-            recorded = read_json(self.path)
-            old = recorded.get("settings", {})
-            if old == self.settings:
-                self.entries = recorded.get("entries", {})
-            elif overwrite:
-                self.replaced = recorded.get("entries", {})
+            recorded = {**self.replaced, **read_json(self.path)}
+            old = recorded["settings"]
+            if overwrite:
+                self.replaced = recorded
+            elif old == self.settings:
+                self.entries = recorded["entries"]
             else:
                 changed = [key for key in {**old, **self.settings} if old.get(key) != self.settings.get(key)]
                 differences = "; ".join(f"{key} {old.get(key)} then, {self.settings.get(key)} now" for key in changed)
@@ -78,8 +78,6 @@ class Record:
                     f"{self.path.parent} was made with other settings ({differences}): "
                     f"choose another folder, or replace what is there with {flag}"
                 )
-        if overwrite:
-            self.replaced, self.entries = {**self.replaced, **self.entries}, {}
 
     def save(self):
         write_json(self.path, {"settings": self.settings, "entries": dict(sorted(self.entries.items()))})

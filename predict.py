@@ -72,8 +72,14 @@ def main():
     if peak > 1:
         print(f"turned down by {20 * np.log10(peak):.1f} dB, as it would have clipped")
         result /= peak
-    with files.replacing(output_path) as partial:
-        soundfile.write(partial, result.T, sample_rate)
+    try:
+        with files.replacing(output_path) as partial:
+            soundfile.write(partial, result.T, sample_rate)
+    except soundfile.LibsndfileError as error:  # MP3 has its own few rates, and two channels at most
+        raise UserError(
+            f"--output {output_path}: {output_path.suffix} cannot hold {n_channels} channels at {sample_rate} Hz "
+            f"({error.error_string}); .wav can"
+        ) from None
     print(f"{output_path}: {n_samples / sample_rate:.2f} s, {n_channels} channels, {sample_rate} Hz, on {running_on}")
     return 0
 

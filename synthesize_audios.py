@@ -50,7 +50,7 @@ def parse_arguments():
         default=[[(None, 0)]],
         help="preset of the notes: a number for all, or instrument=number words (default: 0)",
     )
-    parser.add_argument("--jobs", type=cli.positive_int, help="processes (default: one a core)")
+    parser.add_argument("--jobs", type=cli.positive_int, help="pieces at a time (default: one a core)")
     parser.add_argument("--overwrite", action="store_true", help="make again what exists")
     arguments = parser.parse_args()
 
@@ -177,9 +177,11 @@ def main():
     if not record.existed and not arguments.overwrite:
         for path in (path for paths in targets.values() for path in paths.values() if path.exists()):
             raise UserError(f"{path} exists and was not made by this script: choose another folder, or --overwrite it")
-    for piece in record.replaced.keys() - pieces.keys():
-        for instrument in audios_path.iterdir():
-            (instrument / f"{piece}.wav").unlink(missing_ok=True)
+    # What the replaced run made and this one will not must not stay among the rest.
+    for piece in record.replaced["entries"]:
+        for instrument in record.replaced["settings"].get("presets", {}):
+            if piece not in pieces or instrument not in arguments.presets:
+                (audios_path / instrument / f"{piece}.wav").unlink(missing_ok=True)
     record.save()
 
     calls, changed = [], 0

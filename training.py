@@ -52,7 +52,11 @@ def prepare_folder(model_path, config, restart):
         shutil.rmtree(model_path / "last", ignore_errors=True)
         for path in (*weights, model_path / "history.csv", config_path):
             path.unlink(missing_ok=True)
-    elif tf.train.latest_checkpoint(checkpoints) and config_path.is_file():
+    elif tf.train.latest_checkpoint(checkpoints):
+        if not config_path.is_file():
+            raise UserError(
+                f"{config_path} is missing, so the run cannot go on: restore it, or --restart to begin again"
+            )
         _check_same_run(model_path, files.read_json(config_path), config)
         return
     elif weights:
@@ -178,7 +182,13 @@ def train(
     manager = tf.train.CheckpointManager(checkpoint, str(model_path / "checkpoints"), max_to_keep=1)
     rates = {name: float(optimizer.learning_rate.numpy()) for name, optimizer in optimizers.items()}
     if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        try:
+            checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        except (tf.errors.OpError, ValueError, AssertionError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"{manager.latest_checkpoint} is damaged ({reason}): restore it, or --restart to begin again"
+            ) from None
         for name, optimizer in optimizers.items():
             before = float(optimizer.learning_rate.numpy())
             if not math.isclose(before, rates[name], rel_tol=1e-6):

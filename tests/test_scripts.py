@@ -218,6 +218,21 @@ def test_loud_pieces_keep_their_balance_and_do_not_clip_or_wrap(tmp_path):
     assert peaks[ORIGIN, "chord50"] != pytest.approx(peaks[TARGET, "chord50"], rel=0.05)
 
 
+def test_overwriting_leaves_nothing_of_other_settings(tmp_path, notes_path):
+    for name in ("a", "b"):
+        write_midi(tmp_path / "midi" / f"{name}.mid", [note_messages(0, 960, 60)])
+    arguments = ("--nsynth_path", notes_path, "--midi_path", tmp_path / "midi", "--audios_path", tmp_path / "audios")
+    run_script("synthesize_audios.py", *arguments, *INSTRUMENTS, check=0)
+    own = tmp_path / "audios" / TARGET / "own.wav"
+    own.write_bytes(b"precious")
+    (tmp_path / "midi" / "b.mid").unlink()
+    fewer = ("--instruments", ORIGIN, "--overwrite")
+    run_script("synthesize_audios.py", *arguments, *fewer, check=0)
+    assert [path.name for path in (tmp_path / "audios" / ORIGIN).iterdir()] == ["a.wav"]
+    assert [path.name for path in (tmp_path / "audios" / TARGET).iterdir()] == ["own.wav"]
+    assert own.read_bytes() == b"precious"
+
+
 def test_presets_are_chosen_by_instrument(tmp_path):
     write_note(tmp_path / "notes", ORIGIN, 60, 100)
     write_note(tmp_path / "notes", TARGET, 60, 100, preset=7)

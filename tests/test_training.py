@@ -1,7 +1,9 @@
 """Training runs as processes of their own: stopped, killed, gone on with."""
 
 import csv
+import shutil
 import signal
+import sys
 import time
 
 import keras
@@ -10,6 +12,7 @@ import pytest
 import tensorflow as tf
 from conftest import ORIGIN, TARGET, one_line, read_json, run_script, start_script, write_slices
 
+import cli
 import train
 import training
 from cli import UserError
@@ -124,43 +127,68 @@ def test_interrupted_run_saves_says_how_to_go_on_and_goes_on(uninterrupted, data
     assert losses(tmp_path) == losses(uninterrupted[0])
 
 
-def test_finished_run_goes_on_for_more_epochs_only(uninterrupted, dataset_path, tmp_path):
-    words = arguments(dataset_path, tmp_path, deterministic=True, epochs=2)
-    run_script("train.py", *words, check=0)
-    weights = tmp_path / "models" / NAME / "generator.weights.h5"
-    before = weights.read_bytes()
-    assert "all 2 epochs are done" in run_script("train.py", *words, check=0).stdout
-    assert weights.read_bytes() == before
-    changed = run_script("train.py", *arguments(dataset_path, tmp_path, deterministic=True, batch_size=5))
-    assert changed.returncode == 2
-    assert "batch_size was 4, is 5" in one_line(changed.stderr)
-    run_script("train.py", *arguments(dataset_path, tmp_path, deterministic=True, epochs=4), check=0)
-    assert losses(tmp_path) == losses(uninterrupted[0])
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Runs train.py in this process, which has TensorFlow already: (exit status, stdout, stderr)."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.run(train.main)
+        return stop.value.code, *capsys.readouterr()
+
+    return run
 
 
-def test_trained_model_without_checkpoint_is_not_overwritten(dataset_path, tmp_path):
+@pytest.fixture
+def finished(uninterrupted, tmp_path):
+    """A copy of the finished run, to go on from."""
+    shutil.copytree(uninterrupted[0], tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_finished_run_goes_on_for_more_epochs_only(call, dataset_path, finished):
+    before = losses(finished)
+    weights = finished / "models" / NAME / "generator.weights.h5"
+    bytes_before = weights.read_bytes()
+    status, stdout, _ = call(*arguments(dataset_path, finished, deterministic=True, epochs=4))
+    assert (status, "all 4 epochs are done" in stdout) == (0, True)
+    status, _, stderr = call(*arguments(dataset_path, finished, deterministic=True, batch_size=5))
+    assert status == 2
+    assert "batch_size was 4, is 5" in one_line(stderr)
+    assert weights.read_bytes() == bytes_before
+    status, stdout, _ = call(*arguments(dataset_path, finished, deterministic=True, epochs=5, gen_lr=2e-3))
+    assert status == 0
+    assert "learning rate was 0.001 and is 0.002" in stdout
+    assert losses(finished)[:4] == before
+    assert len(losses(finished)) == 5
+
+
+def test_trained_model_without_checkpoint_is_not_overwritten(call, dataset_path, tmp_path):
     model = tmp_path / "models" / NAME
     model.mkdir(parents=True)
     (model / "generator.weights.h5").write_bytes(b"precious")
-    result = run_script("train.py", *arguments(dataset_path, tmp_path, epochs=1))
-    assert result.returncode == 2
-    assert "--restart" in one_line(result.stderr)
+    status, _, stderr = call(*arguments(dataset_path, tmp_path, epochs=1))
+    assert status == 2
+    assert "--restart" in one_line(stderr)
     assert (model / "generator.weights.h5").read_bytes() == b"precious"
-    run_script("train.py", *arguments(dataset_path, tmp_path, epochs=1, restart=True), check=0)
+    status, _, _ = call(*arguments(dataset_path, tmp_path, epochs=1, restart=True))
+    assert status == 0
     assert (model / "generator.weights.h5").read_bytes() != b"precious"
 
 
-def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(dataset_path, tmp_path):
-    run_script("train.py", *arguments(dataset_path, tmp_path, epochs=1), check=0)
-    good = losses(tmp_path)
-    result = run_script("train.py", *arguments(dataset_path, tmp_path, epochs=2, gen_lr=1e30, disc_lr=1e30))
-    assert result.returncode == 1
-    line = one_line(result.stderr)
-    assert "NaN or infinite at epoch 2, step" in line
-    assert losses(tmp_path) == good
-    result = run_script("train.py", *arguments(dataset_path, tmp_path, epochs=2), check=0)
-    assert "going on after epoch 1, step 0" in result.stdout
-    assert len(losses(tmp_path)) == 2
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(call, dataset_path, finished):
+    good = losses(finished)
+    words = arguments(dataset_path, finished, deterministic=True, epochs=5)
+    status, _, stderr = call(*words, "--gen_lr", 1e30, "--disc_lr", 1e30)
+    assert status == 1
+    assert "NaN or infinite at epoch 5, step" in one_line(stderr)
+    assert losses(finished) == good
+    status, stdout, _ = call(*words)
+    assert status == 0
+    assert "going on after epoch 4, step 0" in stdout
+    assert len(losses(finished)) == 5
 
 
 @pytest.mark.parametrize(
@@ -176,10 +204,10 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(dataset_path, tmp_
         ({"sample_audio": "nowhere.wav"}, "--sample_audio"),
     ],
 )
-def test_wrong_calls_are_one_line_and_exit_2(dataset_path, tmp_path, changes, told):
-    result = run_script("train.py", *arguments(dataset_path, tmp_path, **changes))
-    assert result.returncode == 2
-    assert told in one_line(result.stderr)
+def test_wrong_calls_are_one_line_and_exit_2(call, dataset_path, tmp_path, changes, told):
+    status, _, stderr = call(*arguments(dataset_path, tmp_path, **changes))
+    assert status == 2
+    assert told in one_line(stderr)
 
 
 def make_networks(precision="float32", rate=1e-3):
@@ -189,8 +217,10 @@ def make_networks(precision="float32", rate=1e-3):
     return networks, optimizers
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    ("precision", "jit_compile"),
+    [("float32", False), ("mixed_float16", False), ("mixed_bfloat16", False), ("float32", True)],
+)
 def test_steps_learn_in_every_precision(precision, jit_compile):
     networks, optimizers = make_networks(precision)
     rng = np.random.default_rng(0)
