@@ -126,6 +126,26 @@ def batches(columns, batch_size, order=None, drop_remainder=False):
     return dataset.map(to_network, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
+def count_steps(n_pairs, batch_size, steps_per_epoch):
+    """The batches that an epoch takes; a `UserError` if there is not one full batch."""
+    steps = n_pairs // batch_size
+    if steps == 0:
+        raise UserError(
+            f"the data set has {n_pairs} training slices, fewer than --batch_size {batch_size}: "
+            "add pieces, or take a smaller batch"
+        )
+    return min(steps, steps_per_epoch or steps)
+
+
+def unchanged_mae(batches):
+    """The mean absolute error of handing the source on unchanged, which a network must beat; on [-1, 1]."""
+    total, count = 0.0, 0
+    for source, target in batches.as_numpy_iterator():
+        total += float(np.mean(np.abs(target - source))) * len(source)
+        count += len(source)
+    return total / count
+
+
 def load_slices(paths):
     """Reads slices as the network sees them: float32 array [shape=(n, 256, 256, 1)] in [-1, 1]."""
     return np.stack([data.to_network(np.load(path).astype(np.float32)) for path in paths])

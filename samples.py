@@ -55,7 +55,8 @@ def make_sampler(folder, generator, pairs, origin, target, audio_path=None):
 
     def sample(epoch):
         place = folder / f"{epoch:03d}"
-        images = {origin: source, target: true_target, "prediction": generate(source[np.newaxis])[0]}
+        predicted = generate(source[np.newaxis])[0]
+        images = {f"input: {origin}": source, f"target: {target}": true_target, "prediction": predicted}
         plots.save_spectrograms(
             place / "spectrogram.png",
             {name: data.from_network(image[..., 0]) for name, image in images.items()},

@@ -107,7 +107,7 @@ def main():
         print(notice)
     train_pieces, validation_pieces = dataset.split_pieces(pairs.pieces, arguments.validation_split, arguments.seed)
     train_pairs, validation_pairs = pairs.of(train_pieces), pairs.of(validation_pieces)
-    steps = training.count_steps(len(train_pairs), arguments.batch_size, arguments.steps_per_epoch)
+    steps = dataset.count_steps(len(train_pairs), arguments.batch_size, arguments.steps_per_epoch)
 
     def train_batches(epoch, first_step):
         order = dataset.epoch_order(len(train_pairs), epoch, arguments.seed)[: steps * arguments.batch_size]
@@ -134,7 +134,7 @@ def main():
 
     print(f"{name}: {len(train_pairs)} training slices of {len(train_pieces)} pieces, on {running_on}")
     if validation_pairs:
-        unchanged = training.unchanged_mae(validation_batches())
+        unchanged = dataset.unchanged_mae(validation_batches())
         config["unchanged_mae_val"] = unchanged
         print(
             f"{len(validation_pairs)} validation slices of {len(validation_pieces)} pieces; "

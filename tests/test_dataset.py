@@ -116,3 +116,18 @@ def test_fingerprint_tells_data_sets_apart_but_not_their_places(tmp_path):
     other, _ = dataset.find_pairs([write_slices(tmp_path / "other", {"a": 3})], ORIGIN, TARGET)
     assert dataset.fingerprint(one.sources, one.targets) == dataset.fingerprint(moved.sources, moved.targets)
     assert dataset.fingerprint(one.sources, one.targets) != dataset.fingerprint(other.sources, other.targets)
+
+
+def test_count_steps():
+    assert dataset.count_steps(22_875, 8, None) == 2859  # the published run's
+    assert dataset.count_steps(100, 8, 5) == 5
+    with pytest.raises(UserError, match="fewer than --batch_size"):
+        dataset.count_steps(7, 8, None)
+
+
+def test_unchanged_mae_is_the_mean_over_slices(tmp_path):
+    write_slices(tmp_path, {"a": 3})
+    pairs, _ = dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+    images = [dataset.load_slices(column) for column in (pairs.sources, pairs.targets)]
+    expected = np.abs(images[0] - images[1]).mean()
+    assert dataset.unchanged_mae(dataset.batches((pairs.sources, pairs.targets), 2)) == pytest.approx(expected)

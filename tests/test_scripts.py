@@ -17,9 +17,12 @@ def snapshot(folder):
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory, notes_path, midi_path):
-    """Notes and MIDI to a trained model, by the scripts."""
+def chain(tmp_path_factory, midi_path):
+    """Tones and MIDI to a trained model, by the scripts in the README's order."""
     folder = tmp_path_factory.mktemp("chain")
+    notes_path = folder / "notes"
+    render = ("--instruments", f"{ORIGIN}=0,{TARGET}=24", "--pitches", "48-84", "--velocities", 50, 100)
+    run_script("render_notes.py", "--builtin", "--nsynth_path", notes_path, *render, check=0)
     synthesize = (
         "--nsynth_path",
         notes_path,
@@ -120,8 +123,16 @@ def test_predict_refuses_before_it_writes(chain, tmp_path):
     assert not (tmp_path / "new.wav").exists()
 
 
-def test_synthesis_again_does_nothing_and_other_settings_are_refused(chain, notes_path, midi_path):
-    arguments = ("--nsynth_path", notes_path, "--midi_path", midi_path, "--audios_path", chain / "audios", *INSTRUMENTS)
+def test_synthesis_again_does_nothing_and_other_settings_are_refused(chain, midi_path):
+    arguments = (
+        "--nsynth_path",
+        chain / "notes",
+        "--midi_path",
+        midi_path,
+        "--audios_path",
+        chain / "audios",
+        *INSTRUMENTS,
+    )
     before = {path: time for path, time in snapshot(chain / "audios").items() if path.suffix == ".wav"}
     run_script("synthesize_audios.py", *arguments, check=0)
     result = run_script("synthesize_audios.py", *arguments, "--transpose", 2)
@@ -130,21 +141,28 @@ def test_synthesis_again_does_nothing_and_other_settings_are_refused(chain, note
     assert {path: time for path, time in snapshot(chain / "audios").items() if path.suffix == ".wav"} == before
 
 
-def test_synthesis_makes_again_what_a_killed_run_left(chain, notes_path, midi_path, tmp_path):
+def test_synthesis_makes_again_what_a_killed_run_left(chain, midi_path, tmp_path):
     shutil.copytree(chain / "audios", tmp_path / "audios")
     reference = (tmp_path / "audios" / TARGET / "second.wav").read_bytes()
     (tmp_path / "audios" / TARGET / "second.wav").unlink()
     (tmp_path / "audios" / TARGET / ".partial-second.wav").write_bytes(reference[:1000])
-    arguments = ("--nsynth_path", notes_path, "--midi_path", midi_path, "--audios_path", tmp_path / "audios")
+    arguments = ("--nsynth_path", chain / "notes", "--midi_path", midi_path, "--audios_path", tmp_path / "audios")
     run_script("synthesize_audios.py", *arguments, *INSTRUMENTS, check=0)
     assert (tmp_path / "audios" / TARGET / "second.wav").read_bytes() == reference
     assert not list((tmp_path / "audios").rglob(".partial*"))
 
 
-def test_synthesis_does_not_depend_on_jobs_or_on_the_other_files(chain, notes_path, midi_path, tmp_path):
+def test_synthesis_does_not_depend_on_jobs_or_on_the_other_files(chain, midi_path, tmp_path):
     (tmp_path / "midi").mkdir()
     shutil.copy(midi_path / "third.mid", tmp_path / "midi")
-    arguments = ("--nsynth_path", notes_path, "--midi_path", tmp_path / "midi", "--audios_path", tmp_path / "audios")
+    arguments = (
+        "--nsynth_path",
+        chain / "notes",
+        "--midi_path",
+        tmp_path / "midi",
+        "--audios_path",
+        tmp_path / "audios",
+    )
     run_script("synthesize_audios.py", *arguments, *INSTRUMENTS, "--jobs", 1, check=0)
     for instrument in (ORIGIN, TARGET):
         alone = (tmp_path / "audios" / instrument / "third.wav").read_bytes()

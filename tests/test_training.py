@@ -15,7 +15,6 @@ from conftest import ORIGIN, TARGET, one_line, read_json, run_script, start_scri
 import cli
 import train
 import training
-from cli import UserError
 from model import Discriminator, Generator
 
 NAME = f"{ORIGIN}_2_{TARGET}"
@@ -231,6 +230,25 @@ def test_steps_learn_in_every_precision(precision, jit_compile):
     assert (type(optimizers["generator"]).__name__ == "LossScaleOptimizer") == (precision == "mixed_float16")
 
 
+def test_steps_run_as_graphs(call, dataset_path, tmp_path, monkeypatch):
+    made, calls = train.make_steps, []
+
+    def counting_steps(*networks):
+        train_step, validation_step = made(*networks)
+
+        def counted(*batch):
+            calls.append(tf.executing_eagerly())
+            return train_step(*batch)
+
+        return counted, validation_step
+
+    monkeypatch.setattr(train, "make_steps", counting_steps)
+    status, _, _ = call(*arguments(dataset_path, tmp_path, epochs=2))
+    assert status == 0
+    assert 1 <= len(calls) <= 2  # traced, where an eager run would call it for each of 12 steps
+    assert not any(calls)
+
+
 def test_validation_step_changes_nothing():
     networks, optimizers = make_networks()
     before = [weight.copy() for network in networks.values() for weight in network.get_weights()]
@@ -246,7 +264,7 @@ def test_validation_means_count_slices_not_batches():
     batches = [(np.zeros((3, 1)),), (np.zeros((1, 1)),)]
     values = iter([2.0, 6.0])
     means = training._validation_means(lambda batch: {"mae": next(values)}, lambda: batches, ("mae",))
-    assert means == {"mae": 3.0}
+    assert means == {"mae_val": 3.0}
 
 
 def test_interruptions_are_requests_inside_and_as_before_outside():
@@ -255,10 +273,3 @@ def test_interruptions_are_requests_inside_and_as_before_outside():
         signal.raise_signal(signal.SIGTERM)
         assert interruption.requested
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_count_steps():
-    assert training.count_steps(22_875, 8, None) == 2859  # the published run's
-    assert training.count_steps(100, 8, 5) == 5
-    with pytest.raises(UserError):
-        training.count_steps(7, 8, None)
