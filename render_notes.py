@@ -71,6 +71,39 @@ def parse_arguments():
     return arguments
 
 
+def unfinished(instruments, preset, settings, record, existing, overwrite):
+    """Chooses the instruments that are yet to be rendered; says which are there, and refuses to mix sources.
+
+    Args:
+        instruments: list of (name, bank, program).
+        preset: number in the names.
+        settings: dict of what is the same for all instruments.
+        record: the folder's `files.Record`; its entries have the settings of an instrument and its number of notes, 0
+            while a run is at it.
+        existing: what `notes.find_notes` gives.
+        overwrite: whether notes of another source may be replaced.
+
+    Returns:
+        list of (key in the record, name, bank, program, settings).
+    """
+    todo = []
+    for name, bank, program in instruments:
+        key = f"{name}_{preset:03d}"
+        wanted = {**settings, "bank": bank, "program": program}
+        known = dict(record.entries.get(key, {}))
+        count, there = known.pop("notes", None), len(existing.get((name, preset), {}))
+        if known == wanted and there == count and not overwrite:
+            print(f"{key} is there already")
+            continue
+        if there and known != wanted and not overwrite:
+            raise UserError(
+                f"{record.path.parent} holds {there} notes of {key} from {known.get('source', 'another source')} "
+                "or with other settings: number these with another --preset, or replace those with --overwrite"
+            )
+        todo.append((key, name, bank, program, wanted))
+    return todo
+
+
 def main():
     arguments = parse_arguments()
     folder = Path(arguments.nsynth_path)
@@ -80,11 +113,12 @@ def main():
     import numpy as np
     import soundfile
 
-    import tones
     from notes import NOTE_RATE, find_notes, note_name
 
     if arguments.builtin:
-        source = tones.BuiltinTones()
+        from tones import BuiltinTones
+
+        source = BuiltinTones()
     else:
         from soundfonts import SoundFont
 
@@ -94,60 +128,46 @@ def main():
 
     record = files.Record(folder / RECORD_NAME, {"format": 1})
     existing = find_notes(folder) if folder.is_dir() else {}
-    todo = []
-    for name, bank, program in arguments.instruments:
-        key = f"{name}_{arguments.preset:03d}"
-        entry = {
-            "source": source.name,
-            "sha256": source.sha256,
-            "bank": bank,
-            "program": program,
-            "pitches": [arguments.pitches[0], arguments.pitches[-1]],
-            "velocities": arguments.velocities,
-        }
-        there = existing.get((name, arguments.preset), {})
-        known = {field: value for field, value in record.entries.get(key, {}).items() if field in entry}
-        if known == entry and len(there) == record.entries[key]["notes"] and not arguments.overwrite:
-            print(f"{key} is there already")
-            continue
-        if there and known != entry and not arguments.overwrite:
-            origin = known.get("source", "another source")
-            raise UserError(
-                f"{folder} holds {len(there)} notes of {key} from {origin} or with other settings: "
-                "number these with another --preset, or replace those with --overwrite"
-            )
-        todo.append((key, name, bank, program, entry, there))
+    settings = {
+        "source": source.name,
+        "sha256": source.sha256,
+        "pitches": [arguments.pitches[0], arguments.pitches[-1]],
+        "velocities": arguments.velocities,
+    }
+    todo = unfinished(arguments.instruments, arguments.preset, settings, record, existing, arguments.overwrite)
+    if not todo:
+        return 0
 
-    # The loudest velocity of every pitch decides the gain, before anything is written.
+    # The loudest velocity of every pitch of all instruments decides the gain, before anything is written, and so that
+    # a run that goes on after a stop has the same one.
     peak = 0.0
-    for _, name, bank, program, _, _ in todo:
+    for name, bank, program in arguments.instruments:
         source.select(bank, program)
         for pitch in arguments.pitches:
             peak = max(peak, float(np.abs(source.render(name, pitch, arguments.velocities[-1])).max()))
-    if todo and peak == 0:
+    if peak == 0:
         raise UserError(f"{source.name} plays none of these pitches; choose other --pitches or --instruments")
 
-    for key, name, bank, program, entry, there in todo:
+    calls = [(pitch, velocity) for pitch in arguments.pitches for velocity in arguments.velocities]
+    for key, name, bank, program, wanted in todo:
+        record.entries[key] = {**wanted, "notes": 0}
+        record.save()
+        for path in existing.get((name, arguments.preset), {}).values():
+            Path(path).unlink()
         source.select(bank, program)
-        written = silent = clipped = 0
-        calls = [(pitch, velocity) for pitch in arguments.pitches for velocity in arguments.velocities]
-        stale = set(there) - set(calls)
+        written = clipped = 0
         for pitch, velocity in cli.progress(calls, len(calls), f"notes of {key}"):
             samples = source.render(name, pitch, velocity) * (PEAK / peak)
-            path = folder / note_name(name, arguments.preset, pitch, velocity)
             if np.abs(samples).max() < 1 / 32768:
-                silent += 1  # outside what the SoundFont's instrument covers
-                path.unlink(missing_ok=True)
-                continue
+                continue  # outside what the SoundFont's instrument covers
             clipped += np.abs(samples).max() > 1
             written += 1
-            with files.replacing(path) as partial:
+            with files.replacing(folder / note_name(name, arguments.preset, pitch, velocity)) as partial:
                 pcm = np.clip(np.rint(samples * 32767), -32768, 32767).astype(np.int16)
                 soundfile.write(partial, pcm, NOTE_RATE, subtype="PCM_16")
-        for pitch_and_velocity in stale:
-            Path(there[pitch_and_velocity]).unlink()
-        record.entries[key] = {**entry, "notes": written}
+        record.entries[key]["notes"] = written
         record.save()
+        silent = len(calls) - written
         print(
             f"{key}: {written} notes written"
             + (f", {silent} silent ones left out" if silent else "")

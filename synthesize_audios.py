@@ -143,11 +143,11 @@ def synthesize_piece(bank, gains, midi_file, targets, arrangement, sustain):
     }
 
 
-def synthesize_job(piece, fingerprint, *arguments):
+def synthesize_job(piece, *arguments):
     try:
-        return piece, fingerprint, synthesize_piece(*arguments)
-    except OSError as error:
-        return piece, fingerprint, str(error)
+        return piece, synthesize_piece(*arguments)
+    except OSError as error:  # a full disk, say
+        return piece, str(error)
 
 
 def main():
@@ -184,30 +184,25 @@ def main():
                 (audios_path / instrument / f"{piece}.wav").unlink(missing_ok=True)
     record.save()
 
+    fingerprints = {piece: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for piece, path in pieces.items()}
     calls, changed = [], 0
     for piece, path in pieces.items():
-        fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        entry = record.entries.get(piece)
-        if entry and entry["midi"] == fingerprint and all(path.exists() for path in targets[piece].values()):
+        made_from = record.entries.get(piece, {}).get("midi")
+        if made_from == fingerprints[piece] and all(target.exists() for target in targets[piece].values()):
             continue
-        changed += entry is not None and entry["midi"] != fingerprint
-        call = (piece, fingerprint, bank, gains, path, targets[piece], arrangement, not arguments.no_sustain)
-        calls.append(call)
-    # Long pieces first, so that no process is left alone with one at the end.
-    calls.sort(key=lambda call: -call[4].stat().st_size)
+        changed += made_from is not None and made_from != fingerprints[piece]
+        calls.append((piece, bank, gains, path, targets[piece], arrangement, not arguments.no_sustain))
+    # Long pieces first, so that no thread is left alone with one at the end.
+    calls.sort(key=lambda call: -pieces[call[0]].stat().st_size)
 
     done = []
-    try:
-        for piece, fingerprint, outcome in cli.in_parallel(synthesize_job, calls, arguments.jobs, "pieces"):
-            if isinstance(outcome, str):
-                failures.append((str(pieces[piece]), outcome))
-                record.entries.pop(piece, None)
-            else:
-                done.append(outcome)
-                record.entries[piece] = {"midi": fingerprint, **outcome}
-                record.save()
-    finally:
-        record.save()
+    for piece, outcome in cli.in_parallel(synthesize_job, calls, arguments.jobs, "pieces"):
+        if isinstance(outcome, str):
+            failures.append((str(pieces[piece]), outcome))
+        else:
+            done.append(outcome)
+            record.entries[piece] = {"midi": fingerprints[piece], **outcome}
+            record.save()
 
     print(
         f"{len(done)} pieces of {sum(item['seconds'] for item in done):.0f} s written for {len(arguments.presets)} "

@@ -1,11 +1,15 @@
 import ctypes.util
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pretty_midi
 import pytest
 import soundfile
-from conftest import ORIGIN, TARGET, one_line, read_json, run_script, write_note
+from conftest import ORIGIN, REPOSITORY, TARGET, one_line, read_json, run_script, write_note
 
 SOUNDFONT = Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 needs_fluidsynth = pytest.mark.skipif(
@@ -83,6 +87,21 @@ def test_missing_programs_and_files_are_one_line(tmp_path):
         assert "Traceback" not in result.stderr
 
 
+def test_a_stopped_run_goes_on_with_the_same_gain(tmp_path):
+    common = ("--builtin", "--pitches", "60", "--velocities", "100")
+    two = ("--instruments", f"{ORIGIN}=0", f"{TARGET}=24")
+    run_script("render_notes.py", *common, *two, "--nsynth_path", tmp_path / "whole", check=0)
+    run_script("render_notes.py", *common, *two, "--nsynth_path", tmp_path / "stopped", check=0)
+    record_path = tmp_path / "stopped" / "render_notes.json"
+    record = read_json(record_path)
+    record["entries"][f"{TARGET}_000"]["notes"] = 0  # as a run leaves it that was killed at the guitar
+    record_path.write_text(json.dumps(record))
+    (tmp_path / "stopped" / f"{TARGET}_000-060-100.wav").write_bytes(b"half a note")
+    run_script("render_notes.py", *common, *two, "--nsynth_path", tmp_path / "stopped", check=0)
+    for name in (f"{ORIGIN}_000-060-100.wav", f"{TARGET}_000-060-100.wav", "render_notes.json"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_presets_live_side_by_side_and_nothing_is_overwritten(tmp_path):
     one = ("--builtin", "--nsynth_path", tmp_path, "--pitches", "60", "--velocities", "100")
     run_script("render_notes.py", *one, "--instruments", f"{ORIGIN}=0", check=0)
@@ -103,12 +122,6 @@ def test_presets_live_side_by_side_and_nothing_is_overwritten(tmp_path):
 def test_without_fluidsynth_one_line_says_how_to_install_it(tmp_path):
     # An empty module path hides pyfluidsynth; the message is the same as without the library.
     (tmp_path / "fluidsynth.py").write_text("raise ImportError('hidden')")
-    import os
-    import subprocess
-    import sys
-
-    from conftest import REPOSITORY
-
     code = (
         f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(REPOSITORY)!r}]; import cli, render_notes;"
         f"sys.argv = ['render_notes.py', '--soundfont', {str(SOUNDFONT)!r}, '--nsynth_path', {str(tmp_path)!r}];"
