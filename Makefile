@@ -25,12 +25,12 @@ demo: setup
 		--instruments keyboard_acoustic guitar_acoustic
 	$(RUN) compute_features.py --audios $(DEMO)/audios --features $(DEMO)/features
 	$(RUN) train.py --dataset_path $(DEMO)/features --origin keyboard_acoustic --target guitar_acoustic \
-		--base_filters 16 --epochs 12 --gen_lr 5e-4 --disc_lr 2e-4 --seed 9 \
+		--base_filters 16 --batch_size 4 --epochs 15 --gen_lr 1e-3 --disc_lr 2e-4 --seed 9 \
 		--models_path $(DEMO)/models --output_path $(DEMO)/output
 	$(RUN) predict.py --model $(DEMO)/models/keyboard_acoustic_2_guitar_acoustic --overwrite \
 		--input $(DEMO)/audios/keyboard_acoustic/melody.wav --output $(DEMO)/melody_as_guitar.wav
 	@echo "listen: $(DEMO)/audios/keyboard_acoustic/melody.wav, then $(DEMO)/melody_as_guitar.wav"
-	@echo "look: $(DEMO)/output/keyboard_acoustic_2_guitar_acoustic/012/spectrogram.png"
+	@echo "look: $(DEMO)/output/keyboard_acoustic_2_guitar_acoustic/015/spectrogram.png"
 
 test: setup
 	$(VENV)/bin/ruff check .

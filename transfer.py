@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import data
 
-OVERLAP_FRAMES = 64  # of the 256 of a slice; see docs/benchmarks.md for what it costs and gives
+OVERLAP_FRAMES = 32  # of the 256 of a slice; what it costs and gives is in docs/benchmarks.md
 
 
 def make_generate(generator):

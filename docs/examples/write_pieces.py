@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes a dozen short pieces as MIDI files, for the demo: a public-domain melody, and exercises to train on.
 
-`melody` is Beethoven's theme from the finale of the Ninth Symphony (1824), with a plain bass. The others are chords and
-runs made by chance from a seed.
+`melody` is Beethoven's theme from the finale of the Ninth Symphony (1824), with a plain bass. The others are tunes over
+a bass, and chords and runs, made by chance from a seed.
 
 example:
   python docs/examples/write_pieces.py --midi_path demo/midi
@@ -31,27 +31,47 @@ def melody():
     return notes + [(2.0 * index, 2.0, pitch(word), 60) for index, word in enumerate(BASS.split())]
 
 
+def tune(rng):
+    """A hundred quarter notes of a tune that walks through a key, over a bass in half notes."""
+    scale = Scale(rng)
+    notes, time, degree = [], 0.0, int(rng.integers(7, 14))
+    while time < 100:
+        length = float(rng.choice([0.5, 1.0, 1.0, 1.5, 2.0]))
+        notes.append((time, length, scale.pitch(degree, 4), int(rng.integers(70, 110))))
+        time += length
+        degree = int(np.clip(degree + rng.integers(-3, 4), 4, 16))
+    bass = [(2.0 * index, 2.0, scale.pitch(int(rng.integers(7)), 3), int(rng.integers(40, 80))) for index in range(50)]
+    return notes + bass
+
+
 def exercise(rng):
-    """A minute of chords and runs in a key chosen by chance."""
-    scale = rng.integers(12) + np.array([0, 2, 4, 5, 7, 9, 11])
+    """A hundred quarter notes of chords and runs in a key."""
+    scale = Scale(rng)
     notes, time = [], 0.0
     while time < 100:
-        degree, octave = rng.integers(7), 12 * rng.integers(3, 6)
-        velocity = int(rng.integers(30, 120))
+        degree, octave, velocity = int(rng.integers(7)), int(rng.integers(3, 6)), int(rng.integers(30, 120))
         if rng.random() < 0.4:  # a chord
             length = float(rng.choice([1.0, 2.0, 4.0]))
-            steps = [0, 2, 4] if rng.random() < 0.7 else [0, 2, 4, 6]
-            for step in steps:
-                index = degree + step
-                notes.append((time, length, int(scale[index % 7] + 12 * (index // 7) + octave), velocity))
+            steps = (0, 2, 4) if rng.random() < 0.7 else (0, 2, 4, 6)
+            notes += [(time, length, scale.pitch(degree + step, octave), velocity) for step in steps]
             time += length
         else:  # a run
-            direction, length = rng.choice([-1, 1]), float(rng.choice([0.25, 0.5]))
+            direction, length = int(rng.choice([-1, 1])), float(rng.choice([0.25, 0.5]))
             for step in range(8):
-                index = degree + direction * step
-                notes.append((time, length, int(scale[index % 7] + 12 * (index // 7) + octave), velocity))
+                notes.append((time, length, scale.pitch(degree + direction * step, octave), velocity))
                 time += length
     return notes
+
+
+class Scale:
+    """A major scale on a note chosen by chance."""
+
+    def __init__(self, rng):
+        self._pitches = int(rng.integers(12)) + np.array([0, 2, 4, 5, 7, 9, 11])
+
+    def pitch(self, degree, octave):
+        """The MIDI number of a degree counted from the octave's key note; 7 is an octave higher."""
+        return int(self._pitches[degree % 7]) + 12 * (degree // 7 + octave)
 
 
 def pitch(word):
@@ -81,7 +101,8 @@ def main():
     write_midi(folder / "melody.mid", melody())
     for number in range(1, 12):
         rng = np.random.default_rng([arguments.seed, number])
-        write_midi(folder / f"exercise_{number:02d}.mid", exercise(rng), tempo=int(rng.integers(70, 140)))
+        notes = tune(rng) if number % 2 else exercise(rng)
+        write_midi(folder / f"exercise_{number:02d}.mid", notes, tempo=int(rng.integers(70, 140)))
 
 
 if __name__ == "__main__":
