@@ -30,15 +30,32 @@ def Generator(base_filters=64, n_inputs=1, dtype="float32"):
     inputs = [keras.Input(data.SLICE_SHAPE, name=name) for name in ("source", "style")[:n_inputs]]
     x = layers.Concatenate(dtype=dtype)(inputs) if n_inputs > 1 else inputs[0]
 
-    encoder = [(1, False), (2, True), (4, True), (8, True), (8, True), (8, True), (8, True), (8, True)]
+    encoder = [  # filters in units of base_filters, whether normalised; the shape after it with 64
+        (1, False),  # (batch, 128, 128, 64)
+        (2, True),  # (batch, 64, 64, 128)
+        (4, True),  # (batch, 32, 32, 256)
+        (8, True),  # (batch, 16, 16, 512)
+        (8, True),  # (batch, 8, 8, 512)
+        (8, True),  # (batch, 4, 4, 512)
+        (8, True),  # (batch, 2, 2, 512)
+        (8, True),  # (batch, 1, 1, 512)
+    ]
     skips = []
     for number, (factor, normalised) in enumerate(encoder, 1):
-        x = _downsample(x, f"down{number}", base_filters * factor, normalised, dtype)  # (batch, 256 / 2 ** number, …)
+        x = _downsample(x, f"down{number}", base_filters * factor, normalised, dtype)
         skips.append(x)
 
-    decoder = [(8, True), (8, True), (8, True), (8, False), (4, False), (2, False), (1, False)]
+    decoder = [  # filters, whether with dropout; the shape after the skip is joined to it
+        (8, True),  # (batch, 2, 2, 1024)
+        (8, True),  # (batch, 4, 4, 1024)
+        (8, True),  # (batch, 8, 8, 1024)
+        (8, False),  # (batch, 16, 16, 1024)
+        (4, False),  # (batch, 32, 32, 512)
+        (2, False),  # (batch, 64, 64, 256)
+        (1, False),  # (batch, 128, 128, 128)
+    ]
     for number, ((factor, dropout), skip) in enumerate(zip(decoder, reversed(skips[:-1]), strict=True), 1):
-        x = _upsample(x, f"up{number}", base_filters * factor, dropout, dtype)  # (batch, 2 ** number, 2 ** number, …)
+        x = _upsample(x, f"up{number}", base_filters * factor, dropout, dtype)
         x = layers.Concatenate(name=f"up{number}_skip", dtype=dtype)([x, skip])
 
     x = layers.Conv2DTranspose(
@@ -74,8 +91,9 @@ def _initializer():
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
-def _downsample(x, name, filters, normalised, dtype):
-    x = layers.Conv2D(
+def _convolution(kind, name, filters, dtype):
+    """A layer that halves (Conv2D) or doubles (Conv2DTranspose) both axes; no bias, as a normalization follows."""
+    return kind(
         filters,
         4,
         strides=2,
@@ -84,23 +102,18 @@ def _downsample(x, name, filters, normalised, dtype):
         kernel_initializer=_initializer(),
         name=f"{name}_conv",
         dtype=dtype,
-    )(x)
+    )
+
+
+def _downsample(x, name, filters, normalised, dtype):
+    x = _convolution(layers.Conv2D, name, filters, dtype)(x)
     if normalised:
         x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
     return layers.LeakyReLU(negative_slope=0.3, name=name, dtype=dtype)(x)
 
 
 def _upsample(x, name, filters, dropout, dtype):
-    x = layers.Conv2DTranspose(
-        filters,
-        4,
-        strides=2,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=_initializer(),
-        name=f"{name}_conv",
-        dtype=dtype,
-    )(x)
+    x = _convolution(layers.Conv2DTranspose, name, filters, dtype)(x)
     x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
     if dropout:
         x = layers.Dropout(0.5, name=f"{name}_dropout", dtype=dtype)(x)

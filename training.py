@@ -252,19 +252,18 @@ def train(
                 bar = EpochBar(f"epoch {number}/{epoch_offset + epochs}", first_step, steps_per_epoch, batch_size)
                 batches = train_batches(epoch, first_step)
                 _train_epoch(counted_step, batches, counters, checkpoints, checkpoint_minutes, bar, interruption)
+                step = int(counters.step)
+                seconds = time.monotonic() - started
+                validation = _validation_means(validate, validation_batches, metrics, interruption)
             except _Diverged as place:
                 print(_diverged_line(number, place, checkpoints.latest), file=sys.stderr)
                 return 1
-            step = int(counters.step)
-            if step < steps_per_epoch:  # interrupted
+            if step < steps_per_epoch or validation is None:  # interrupted
                 checkpoints.save()
                 print(f"stopped and saved at epoch {number}, step {step}; {_how_to_go_on()}", file=sys.stderr)
                 return 1
 
-            seconds = time.monotonic() - started
-            row = {"epoch": number, **counters.means()}
-            row |= _validation_means(validate, validation_batches, metrics)
-            row["seconds"] = round(seconds, 2)
+            row = {"epoch": number, **counters.means(), **validation, "seconds": round(seconds, 2)}
             row["images_per_second"] = round((step - first_step) * batch_size / seconds, 2)
             rows.append(row)
             write_history(model_path, metrics, rows)
@@ -317,17 +316,22 @@ def _train_epoch(counted_step, batches, counters, checkpoints, checkpoint_minute
     checkpoints.check_finite()
 
 
-def _validation_means(validate, validation_batches, metrics):
-    """Means over all validation slices, by column: a batch that is not full counts for what it holds."""
+def _validation_means(validate, validation_batches, metrics, interruption):
+    """Means over all validation slices, by column; None if interrupted. A batch counts for the slices that it holds."""
     if validation_batches is None:
         return {}
     totals, count = dict.fromkeys(metrics, 0.0), 0
     for batch in validation_batches():
+        if interruption.requested:
+            return None
         size = int(batch[0].shape[0])
         for name, value in validate(*batch).items():
             totals[name] += value * size  # stays on the device until the end
         count += size
-    return {f"{name}_val": float(total) / count for name, total in totals.items()}
+    means = {f"{name}_val": float(total) / count for name, total in totals.items()}
+    if not all(map(math.isfinite, means.values())):
+        raise _Diverged("validation")
+    return means
 
 
 def _diverged_line(number, place, latest):

@@ -260,11 +260,17 @@ def test_validation_step_changes_nothing():
         np.testing.assert_array_equal(old, new)
 
 
-def test_validation_means_count_slices_not_batches():
+def test_validation_means_count_slices_are_finite_and_can_be_stopped():
     batches = [(np.zeros((3, 1)),), (np.zeros((1, 1)),)]
-    values = iter([2.0, 6.0])
-    means = training._validation_means(lambda batch: {"mae": next(values)}, lambda: batches, ("mae",))
-    assert means == {"mae_val": 3.0}
+    values = iter([2.0, 6.0, 2.0, np.nan])
+    interruption = training._Interruption()
+    interruption.requested = False
+    arguments = (lambda batch: {"mae": next(values)}, lambda: batches, ("mae",), interruption)
+    assert training._validation_means(*arguments) == {"mae_val": 3.0}
+    with pytest.raises(training._Diverged, match="validation"):
+        training._validation_means(*arguments)
+    interruption.requested = True
+    assert training._validation_means(*arguments) is None
 
 
 def test_interruptions_are_requests_inside_and_as_before_outside():
