@@ -29,7 +29,12 @@ def replacing(path):
 def write_json(path, value):
     """Writes `value` as indented JSON, atomically."""
     with replacing(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        dump_json(partial, value)
+
+
+def dump_json(path, value):
+    """Writes `value` as indented JSON to a path that `replacing` gave."""
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(path):

@@ -1,5 +1,6 @@
 """The networks of Pix2Pix for spectrograms, and their weights with the configuration that they need."""
 
+import contextlib
 import platform
 from pathlib import Path
 
@@ -126,17 +127,19 @@ def versions():
 
 
 def save_model(folder, networks, config):
-    """Writes the weights of networks as `<name>.weights.h5`, and `config.json` beside them, each atomically.
+    """Writes the weights of networks as `<name>.weights.h5`, and `config.json` beside them: all of them or none.
+
+    All are written in full before the first takes its place.
 
     Args:
         folder: the model's folder.
         networks: dict of name to `keras.Model`.
         config: dict, with `model` (the arguments of `Generator`) at least.
     """
-    for name, network in networks.items():
-        with files.replacing(Path(folder) / f"{name}{WEIGHTS_ENDING}") as partial:
-            network.save_weights(partial)
-    files.write_json(Path(folder) / CONFIG_NAME, config)
+    with contextlib.ExitStack() as places:
+        for name, network in networks.items():
+            network.save_weights(places.enter_context(files.replacing(Path(folder) / f"{name}{WEIGHTS_ENDING}")))
+        files.dump_json(places.enter_context(files.replacing(Path(folder) / CONFIG_NAME)), config)
 
 
 def load_generator(path):

@@ -124,6 +124,13 @@ def test_saved_model_loads_from_folder_and_file(small, saved):
     assert not list(saved.glob(".partial*"))
 
 
+def test_saving_is_all_or_nothing(small, saved):
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    with pytest.raises(TypeError):  # a configuration that JSON cannot hold comes last
+        save_model(saved, {"generator": Generator(4)}, {"model": object()})
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
 def test_weights_of_another_size_are_refused(small, saved):
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**config, "model": {"base_filters": 8, "n_inputs": 1}}))
