@@ -37,7 +37,7 @@ test: setup
 	$(VENV)/bin/ruff format --check .
 	$(RUN) -m pytest
 
-bench: setup
+bench: demo
 	$(RUN) benchmarks/bench_help.py
 	$(RUN) benchmarks/bench_data.py
 	$(RUN) benchmarks/bench_training.py
