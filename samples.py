@@ -9,6 +9,7 @@ import data
 import dataset
 import files
 import plots
+from cli import UserError
 from transfer import make_generate, transfer_mono
 
 SAMPLE_SLICES = 5  # 15 s of music
@@ -29,6 +30,9 @@ def make_sampler(folder, generator, pairs, origin, target, audio_path=None):
 
     Returns:
         A function of the epoch's number, and a line that says what is missing, or None.
+
+    Raises:
+        UserError: if `audio_path` is not audio.
     """
     rows = pairs.of({pairs.pieces[0]})
     sources = dataset.load_slices(rows.sources)
@@ -39,7 +43,10 @@ def make_sampler(folder, generator, pairs, origin, target, audio_path=None):
     excerpt, notice = None, None
     start = int(data.SLICE_NAME.fullmatch(slice_path.name)["index"]) * data.SLICE_FRAMES * data.HOP_LENGTH
     if audio_path:
-        excerpt = _excerpt(audio_path, 0)
+        try:
+            excerpt = _excerpt(audio_path, 0)
+        except ValueError as error:
+            raise UserError(f"--sample_audio {audio_path} {error}") from None
         _write(folder / "input.wav", excerpt)
     else:
         audio = {name: _recorded_audio(slice_path.parents[1], name, piece) for name in (origin, target)}

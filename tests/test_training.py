@@ -201,6 +201,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(call, dataset_path
         ({"validation_split": 1}, "--validation_split"),
         ({"gpu": 7}, "--gpu 7"),
         ({"sample_audio": "nowhere.wav"}, "--sample_audio"),
+        ({"sample_audio": __file__}, "not an audio file"),
     ],
 )
 def test_wrong_calls_are_one_line_and_exit_2(call, dataset_path, tmp_path, changes, told):
