@@ -59,7 +59,7 @@ class Record:
         replaced: the record that this one takes the place of (with `overwrite`): dict of `settings` and `entries`.
     """
 
-    def __init__(self, path, settings, overwrite=False, flag="--overwrite"):
+    def __init__(self, path, settings, overwrite=False):
         """Opens the record at `path`, or starts one.
 
         Raises:
@@ -81,7 +81,7 @@ class Record:
                 differences = "; ".join(f"{key} {old.get(key)} then, {self.settings.get(key)} now" for key in changed)
                 raise UserError(
                     f"{self.path.parent} was made with other settings ({differences}): "
-                    f"choose another folder, or replace what is there with {flag}"
+                    "choose another folder, or replace what is there with --overwrite"
                 )
 
     def save(self):

@@ -53,27 +53,22 @@ def find_notes(nsynth_path):
 
 
 class NoteBank:
-    """The notes of the instruments of a run, in memory and cheap to share between processes.
+    """The notes of the instruments of a run, in memory.
 
     Attributes:
-        samples: all recordings end to end, int16, 16 kHz.
-        spans: dict of (instrument, pitch, velocity) to (start, stop) in `samples`.
+        recordings: dict of (instrument, pitch, velocity) to samples, int16 [shape=(n_samples,)], 16 kHz; not to be
+            written to.
         instruments: the instruments' names.
         longest: the number of samples of the longest recording.
     """
 
     def __init__(self, recordings):
         """Takes a dict of (instrument, pitch, velocity) to int16 samples."""
+        self.recordings = recordings
         self.instruments = list(dict.fromkeys(instrument for instrument, _, _ in recordings))
-        stops = np.cumsum([len(samples) for samples in recordings.values()])
         self.longest = max(len(samples) for samples in recordings.values())
-        self.spans = {
-            key: (int(stop) - len(samples), int(stop))
-            for (key, samples), stop in zip(recordings.items(), stops, strict=True)
-        }
-        self.samples = np.concatenate(list(recordings.values()))
 
-        self._velocities = {}  # (instrument, pitch) -> array of velocities
+        self._velocities = {}  # (instrument, pitch) -> velocities
         for instrument, pitch, velocity in recordings:
             self._velocities.setdefault((instrument, pitch), []).append(velocity)
         for instrument, pitch in list(self._velocities):
@@ -109,11 +104,6 @@ class NoteBank:
             return None
         return instrument, pitch, min(velocities, key=lambda candidate: abs(candidate - velocity))
 
-    def recording(self, key):
-        """The samples of a note, int16: a view that is not to be written to."""
-        start, stop = self.spans[key]
-        return self.samples[start:stop]
-
     def gains(self):
         """One gain per instrument, so that all are equally loud.
 
@@ -123,13 +113,13 @@ class NoteBank:
         Returns:
             dict of instrument to float, a factor on samples in [-1, 1].
         """
-        keys = {name: {key[1:] for key in self.spans if key[0] == name} for name in self.instruments}
+        keys = {name: {key[1:] for key in self.recordings if key[0] == name} for name in self.instruments}
         shared = set.intersection(*keys.values())
         gains = {}
         for name in self.instruments:
             powers = []
             for pitch, velocity in sorted(shared or keys[name]):
-                start = self.recording((name, pitch, velocity))[:LOUDNESS_SAMPLES].astype(np.float32) / 32768
+                start = self.recordings[name, pitch, velocity][:LOUDNESS_SAMPLES].astype(np.float32) / 32768
                 powers.append(np.dot(start, start) / len(start))
             power = float(np.mean(powers))
             gains[name] = REFERENCE_RMS / power**0.5 if power > 0 else 0.0
@@ -194,7 +184,7 @@ class NoteSynthesizer:
         placed = [(round(event.start * NOTE_RATE), self._samples_heard(event), event) for event in events]
         mix = np.zeros(max(start + heard for start, heard, _ in placed), dtype=np.float32)
         for start, heard, event in placed:
-            recording = self.bank.recording(self.bank.nearest(instrument, event.pitch, event.velocity))[:heard]
+            recording = self.bank.recordings[self.bank.nearest(instrument, event.pitch, event.velocity)][:heard]
             ramp = self._ramp[-len(recording) :]
             body = start + len(recording) - len(ramp)
             mix[start:body] += recording[: len(recording) - len(ramp)]

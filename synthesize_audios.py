@@ -166,7 +166,7 @@ def main():
         "presets": arguments.presets,
         **arrangement,
         "sustain": not arguments.no_sustain,
-        "notes": len(bank.spans),
+        "notes": len(bank.recordings),
         "gains": {name: round(gain, 6) for name, gain in gains.items()},  # other notes have other gains
     }
     record = files.Record(audios_path / RECORD_NAME, settings, arguments.overwrite)

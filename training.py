@@ -25,7 +25,6 @@ CHANGEABLE = (
     "gen_lr",
     "gpu",
     "jit_compile",
-    "lr",
     "models_path",
     "output_path",
     "sample_audio",

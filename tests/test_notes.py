@@ -21,10 +21,10 @@ def level_db(value, reference):
 
 def test_rendering_leaves_the_recordings_as_they_are(synthesizer):
     events = [NoteEvent(60, 100, 0.0, 0.3), NoteEvent(60, 100, 0.1, 3.9), NoteEvent(63, 50, 0.2, 0.21)]
-    before = synthesizer.bank.samples.copy()
+    before = {key: samples.copy() for key, samples in synthesizer.bank.recordings.items()}
     first = synthesizer.render(events, ORIGIN)
     other_order = synthesizer.render(events[::-1], ORIGIN)
-    np.testing.assert_array_equal(synthesizer.bank.samples, before)
+    np.testing.assert_equal(synthesizer.bank.recordings, before)
     np.testing.assert_array_equal(synthesizer.render(events, ORIGIN), first)
     np.testing.assert_allclose(other_order, first, atol=1e-7)
 
@@ -122,7 +122,7 @@ def test_recordings_of_other_rates_and_channels_are_converted(tmp_path):
     time = np.arange(44_100) / 44_100
     tone = 0.5 * np.sin(2 * np.pi * 440 * time)
     soundfile.write(tmp_path / f"{ORIGIN}_000-069-100.wav", np.stack([tone, tone], axis=1), 44_100)
-    recording = NoteBank.load(tmp_path, {ORIGIN: 0}).recording((ORIGIN, 69, 100))
+    recording = NoteBank.load(tmp_path, {ORIGIN: 0}).recordings[ORIGIN, 69, 100]
     assert len(recording) == pytest.approx(16_000, abs=1)
     expected = 16_384 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
     np.testing.assert_allclose(recording[500:15_500], expected[500:15_500], atol=30)
