@@ -70,6 +70,13 @@ def share(text):
     return value
 
 
+def boolean(text):
+    """An argparse type: true or false."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be true or false")
+    return text.lower() == "true"
+
+
 def instrument_name(text):
     """An argparse type: an instrument as NSynth names it, `<family>_<source>`."""
     if not re.fullmatch(r"[a-z]+(_[a-z]+)+", text):

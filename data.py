@@ -11,6 +11,8 @@ HOP_LENGTH = 512
 N_BINS = N_FFT // 4  # 256: the lower half of the 513 rows, up to 11 kHz
 SLICE_FRAMES = 256  # 2.97 s
 AMIN = 2.0**-16  # the smallest step of 16 bit, -96 dB
+# A frame sounds if its strongest bin is above -60 dB of full scale, which is here on the scale of the log-magnitude.
+SOUNDING_LEVEL = float(np.log1p(10 ** (-60 / 20) / AMIN) / np.log1p(1 / AMIN))
 
 SLICE_SHAPE = (N_BINS, SLICE_FRAMES, 1)  # frequency bin, frame, channel
 SLICE_NAME = re.compile(r"(?P<piece>[^.].*)_(?P<index>\d{3,})\.npy")
@@ -152,6 +154,11 @@ def db_to_amplitude(log_magnitude):
     """Log-magnitude in [0, 1] to magnitude in [0, 1]: the inverse of `amplitude_to_db`."""
     log_magnitude = np.asarray(log_magnitude, dtype=np.float32)
     return np.expm1(log_magnitude * np.float32(np.log1p(1 / AMIN))) * np.float32(AMIN)
+
+
+def sounding(log_magnitude):
+    """Which frames of a log-magnitude spectrogram [shape=(256, n_frames)] sound: bool array [shape=(n_frames,)]."""
+    return log_magnitude.max(axis=0) > SOUNDING_LEVEL
 
 
 def to_network(log_magnitude):

@@ -37,49 +37,56 @@ class Pairs(NamedTuple):
         return Pairs(*([column[index] for index in chosen] for column in self))
 
 
-def find_pairs(dataset_paths, origin, target):
-    """Matches the slices of two instruments by piece and index, in one or several data sets.
+def find_pairs(dataset_paths, couples):
+    """Matches the slices of couples of instruments by piece and index, in one or several data sets.
 
     Args:
         dataset_paths: folders that compute_features.py wrote.
-        origin, target: instrument names.
+        couples: list of (origin, target), instrument names.
 
     Returns:
-        `Pairs`, in the order of folder, piece and index, and a list of lines that say what was left out.
+        List of `Pairs`, one for each couple, in the order of folder, piece and index; and a list of lines that say what
+        was left out.
 
     Raises:
-        UserError: if a folder or an instrument is missing, or nothing can be paired.
+        UserError: if a folder or an instrument is missing, or a couple has nothing to pair.
     """
-    rows, notices = [], []
+    rows, notices = [[] for _ in couples], []
     for dataset_path in map(Path, dataset_paths):
-        sources = _usable_slices(dataset_path, origin, notices)
-        targets = _usable_slices(dataset_path, target, notices)
-        shared = sources.keys() & targets.keys()
-        for name, slices in ((origin, sources), (target, targets)):
-            alone = len(slices) - len(shared)
-            if alone:
-                notices.append(f"{dataset_path}: {alone} slices of {name} have no partner and are left out")
-        rows += [(piece, sources[piece, index], targets[piece, index]) for piece, index in sorted(shared)]
-    if not rows:
-        folders = " ".join(map(str, dataset_paths))
-        raise UserError(
-            f"--dataset_path {folders}: no slice of {origin} has a partner of {target}; "
-            "both must be made from audio with the same piece names (see compute_features.py)"
-        )
-    return Pairs(*map(list, zip(*rows, strict=True))), notices
+        instruments = dict.fromkeys(instrument for couple in couples for instrument in couple)
+        slices = {instrument: _usable_slices(dataset_path, instrument, notices) for instrument in instruments}
+        for (origin, target), found in zip(couples, rows, strict=True):
+            sources, targets = slices[origin], slices[target]
+            shared = sources.keys() & targets.keys()
+            for name, partner in ((origin, target), (target, origin)):
+                alone = len(slices[name]) - len(shared)
+                if alone:
+                    notices.append(f"{dataset_path}: {alone} slices of {name} have no partner of {partner}, left out")
+            found += [(piece, sources[piece, index], targets[piece, index]) for piece, index in sorted(shared)]
+    for (origin, target), found in zip(couples, rows, strict=True):
+        if not found:
+            folders = " ".join(map(str, dataset_paths))
+            raise UserError(
+                f"--dataset_path {folders}: no slice of {origin} has a partner of {target}; "
+                "both must be made from audio with the same piece names (see compute_features.py)"
+            )
+    return [Pairs(*map(list, zip(*found, strict=True))) for found in rows], notices
 
 
-def split_pieces(pieces, validation_split, seed):
+def split_pieces(pieces, validation_split, seed, least=1):
     """Splits pieces for validation. A piece is on one side alone, in all the data sets that hold it.
 
-    The pieces are put in the order of a hash of seed and name, and the first share validates; at least one piece does
-    when there are two and the share is above 0. More pieces leave the order of the others as it is.
+    The pieces are put in the order of a hash of seed and name, and the first share validates: if it is above 0, at
+    least `least` pieces, and never so many that fewer are left to train with; none where there are too few for that.
+    More pieces leave the order of the others as it is.
 
     Returns:
         Two sets of pieces: for training, for validation.
     """
     ordered = sorted(set(pieces), key=lambda piece: hashlib.sha256(f"{seed}/{piece}".encode()).digest())
-    count = min(max(1, round(validation_split * len(ordered))), len(ordered) - 1) if validation_split else 0
+    count = min(max(least, round(validation_split * len(ordered))), len(ordered) - least)
+    if not validation_split or len(ordered) < 2 * least:
+        count = 0
     return set(ordered[count:]), set(ordered[:count])
 
 
@@ -92,33 +99,52 @@ def fingerprint(*columns):
     return digest.hexdigest()[:16]
 
 
-def epoch_order(count, epoch, seed):
-    """The order in which an epoch sees `count` pairs: a permutation that seed and epoch alone decide."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
+def epoch_order(counts, epoch, seed):
+    """The order in which an epoch sees the pairs of couples of instruments, decided by seed and epoch alone.
+
+    Every couple comes up equally often, once in each `len(counts)` rows that follow each other; within a couple the
+    order is a permutation. Couples that have fewer pairs than the largest one begin again, in another order.
+
+    Args:
+        counts: how many pairs each couple has.
+
+    Returns:
+        int array [shape=(max(counts) * len(counts),)]: rows of the table in which the couples follow each other.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    longest, columns = max(counts), []
+    for first, count in zip(np.cumsum([0, *counts[:-1]]), counts, strict=True):
+        rounds = [rng.permutation(count) for _ in range(-(-longest // count))]
+        columns.append(first + np.concatenate(rounds)[:longest])
+    return rng.permuted(np.stack(columns, axis=1), axis=1).ravel()
 
 
 def batches(columns, batch_size, order=None, drop_remainder=False):
     """Reads slice files in batches.
 
     Args:
-        columns: lists of paths, one for each tensor of the batch, all of the same length.
+        columns: lists of paths, one for each tensor of the batch, all of the same length; a list of numbers is handed
+            on as it is.
         batch_size: slices a batch.
         order: indices of the rows to read, in this order; None for all as they come.
         drop_remainder: whether a last batch that is not full is left out.
 
     Returns:
-        `tf.data.Dataset` of tuples of float32 tensors (batch, 256, 256, 1) in [-1, 1].
+        `tf.data.Dataset` of tuples of float32 tensors (batch, 256, 256, 1) in [-1, 1]; int32 (batch,) for numbers.
     """
     columns = [np.array(column) for column in columns]
+    columns = [column.astype(np.int32) if column.dtype.kind == "i" else column for column in columns]
     if order is not None:
         columns = [column[order] for column in columns]
 
     # float16 until the batch is whole: half the bytes to copy, and one conversion a batch.
-    def read(*paths):
-        return tuple(map(_read_slice, paths))
+    def read(*values):
+        return tuple(_read_slice(value) if value.dtype == tf.string else value for value in values)
 
-    def to_network(*images):
-        return tuple(data.to_network(tf.cast(image, tf.float32)) for image in images)
+    def to_network(*values):
+        return tuple(
+            data.to_network(tf.cast(value, tf.float32)) if value.dtype == tf.float16 else value for value in values
+        )
 
     dataset = tf.data.Dataset.from_tensor_slices(tuple(columns))
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
@@ -137,13 +163,21 @@ def count_steps(n_pairs, batch_size, steps_per_epoch):
     return min(steps, steps_per_epoch or steps)
 
 
-def unchanged_mae(batches):
-    """The mean absolute error of handing the source on unchanged, which a network must beat; on [-1, 1]."""
-    total, count = 0.0, 0
-    for source, target in batches.as_numpy_iterator():
-        total += float(np.mean(np.abs(target - source))) * len(source)
-        count += len(source)
-    return total / count
+def unchanged_errors(pairs):
+    """The mean absolute error of handing each source on unchanged, on [-1, 1]: float array [shape=(len(pairs),)]."""
+    pipeline = batches((pairs.sources, pairs.targets), 32)
+    return np.concatenate([np.abs(t - s).mean(axis=(1, 2, 3)) for s, t in pipeline.as_numpy_iterator()])
+
+
+def sounding_shares(paths):
+    """The share of the frames of each slice that sound (see `data.sounding`): float array [shape=(len(paths),)]."""
+
+    def share(path):
+        sounds = tf.reduce_max(_read_slice(path), axis=(0, 2)) > data.SOUNDING_LEVEL
+        return tf.reduce_mean(tf.cast(sounds, tf.float32))
+
+    dataset = tf.data.Dataset.from_tensor_slices(np.array(paths)).map(share, num_parallel_calls=tf.data.AUTOTUNE)
+    return np.concatenate(list(dataset.batch(256).as_numpy_iterator()))
 
 
 def load_slices(paths):

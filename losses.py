@@ -8,9 +8,15 @@ L1_WEIGHT = 100  # lambda in the paper
 _cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
+def l1_errors(target, generated):
+    """Mean absolute error of each image, on their scale ([-1, 1]): (batch, 256, 256, 1) twice to (batch,)."""
+    difference = tf.abs(tf.cast(target, tf.float32) - tf.cast(generated, tf.float32))
+    return tf.reduce_mean(difference, axis=(1, 2, 3))
+
+
 def l1_loss(target, generated):
-    """Mean absolute error: a scalar, on the scale of the images ([-1, 1])."""
-    return tf.reduce_mean(tf.abs(tf.cast(target, tf.float32) - tf.cast(generated, tf.float32)))
+    """Mean absolute error of a batch: a scalar, on the scale of the images ([-1, 1])."""
+    return tf.reduce_mean(l1_errors(target, generated))
 
 
 def generator_loss(fake_logits, target, generated):

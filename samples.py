@@ -1,4 +1,4 @@
-"""What a network makes of the same slice and the same music after each epoch, to look at and to listen to."""
+"""What a network makes of the same slices and the same music after each epoch, to look at and to listen to."""
 
 from pathlib import Path
 
@@ -15,78 +15,101 @@ from transfer import make_generate, transfer_mono
 SAMPLE_SLICES = 5  # 15 s of music
 
 
-def make_sampler(folder, generator, pairs, origin, target, audio_path=None):
-    """Chooses what to show, and makes the function that shows it after each epoch.
+def make_sampler(folder, generator, cases, audio_path=None):
+    """Makes the function that shows after each epoch what the generator makes of some slices, and of the music there.
 
-    The slice is the loudest one of the first piece; the music is the piece's audio from there on, which
-    compute_features.py has noted the place of.
+    Folder and files of an epoch are `<epoch:03d>/spectrogram.png`, `prediction.npy` (the slice, as slice files are) and
+    `prediction.wav`. In the folder itself are `input.wav`, `target.wav`, with styles `style.wav`, and `prediction.gif`,
+    which shows the epochs so far. Where there are several cases, names end in `_<target>`.
 
     Args:
-        folder: where `<epoch:03d>/spectrogram.png` and `<epoch:03d>/prediction.wav` go, and `input.wav`, `target.wav`.
+        folder: where all of this goes.
         generator: the network in training.
-        pairs: the validation pairs.
-        origin, target: instrument names.
-        audio_path: audio to use instead of the piece's own.
+        cases: list of `examples.Case`. The music is the piece's audio from the slice on, which compute_features.py has
+            noted the place of.
+        audio_path: audio to use instead of the pieces' own.
 
     Returns:
-        A function of the epoch's number, and a line that says what is missing, or None.
+        A function of the epoch's number to the epoch's folder, and a list of lines that say what is missing.
 
     Raises:
         UserError: if `audio_path` is not audio.
     """
-    rows = pairs.of({pairs.pieces[0]})
-    sources = dataset.load_slices(rows.sources)
-    loudest = int(np.argmax(sources.mean(axis=(1, 2, 3))))
-    source, true_target = sources[loudest], dataset.load_slices([rows.targets[loudest]])[0]
-    piece, slice_path = rows.pieces[loudest], Path(rows.sources[loudest])
-
-    excerpt, notice = None, None
-    start = int(data.SLICE_NAME.fullmatch(slice_path.name)["index"]) * data.SLICE_FRAMES * data.HOP_LENGTH
+    own_excerpt = None
     if audio_path:
         try:
-            excerpt = _excerpt(audio_path, 0)
+            own_excerpt = data.load_audio(audio_path)[: _samples(SAMPLE_SLICES)]
         except ValueError as error:
             raise UserError(f"--sample_audio {audio_path} {error}") from None
-        _write(folder / "input.wav", excerpt)
-    else:
-        audio = {name: _recorded_audio(slice_path.parents[1], name, piece) for name in (origin, target)}
-        if audio[origin]:
-            excerpt = _excerpt(audio[origin], start)
-            _write(folder / "input.wav", excerpt)
-            if audio[target]:
-                _write(folder / "target.wav", _excerpt(audio[target], start))
-        else:
-            notice = f"the audio of {piece} was not found, so epochs show pictures alone; --sample_audio names a file"
 
-    generate = make_generate(generator)
+    shows, notices = [], []
+    for case in cases:
+        ending = f"_{case.target}" if len(cases) > 1 else ""
+        paths = {"input": case.source_path, "style": case.style_path, "target": case.target_path}
+        excerpts = {kind: _recorded_audio(path) for kind, path in paths.items() if path}
+        if own_excerpt is not None:
+            excerpts |= {"input": own_excerpt, "target": None}  # the target does not play that
+        elif excerpts["input"] is None:
+            notices.append(f"the audio of {case.piece} was not found: pictures alone; --sample_audio names a file")
+        for kind, excerpt in excerpts.items():
+            if excerpt is not None:
+                _write(folder / f"{kind}{ending}.wav", excerpt[: _samples(1)] if kind == "style" else excerpt)
+        images = {kind: dataset.load_slices([path]) for kind, path in paths.items() if path}
+        shows.append((case, ending, images, make_generate(generator, images.get("style")), excerpts["input"]))
 
     def sample(epoch):
         place = folder / f"{epoch:03d}"
-        predicted = generate(source[np.newaxis])[0]
-        images = {f"input: {origin}": source, f"target: {target}": true_target, "prediction": predicted}
-        plots.save_spectrograms(
-            place / "spectrogram.png",
-            {name: data.from_network(image[..., 0]) for name, image in images.items()},
-            title=f"{piece}, epoch {epoch}",
-        )
-        if excerpt is not None:
-            _write(place / "prediction.wav", transfer_mono(excerpt, generate))
+        rows = []
+        for case, ending, images, generate, excerpt in shows:
+            predicted = data.from_network(generate(images["input"])[0])
+            titles = {"input": f"input: {case.origin}", "style": "style", "target": f"target: {case.target}"}
+            row = {titles[kind]: data.from_network(image[0, ..., 0]) for kind, image in images.items()}
+            rows.append({**row, "prediction": predicted[..., 0]})
+            with files.replacing(place / f"prediction{ending}.npy") as partial:
+                np.save(partial, predicted.astype(np.float16))
+            if excerpt is not None:
+                _write(place / f"prediction{ending}.wav", transfer_mono(excerpt, generate))
+        plots.save_spectrograms(place / "spectrogram.png", rows, title=f"{cases[0].piece}, epoch {epoch}")
+        _animate(folder, [(ending, images) for _, ending, images, *_ in shows], epoch)
+        return place
 
-    return sample, notice
+    return sample, notices
 
 
-def _recorded_audio(dataset_path, instrument, piece):
-    record_path = dataset_path / "features.json"
+def _animate(folder, shows, last):
+    """Writes `prediction.gif` from the predictions up to an epoch; input, prediction and target side by side."""
+    frames = []
+    for epoch in range(1, last + 1):
+        paths = [folder / f"{epoch:03d}" / f"prediction{ending}.npy" for ending, _ in shows]
+        if not all(path.is_file() for path in paths):
+            continue  # of a run with an --epoch_offset, or removed
+        rows = []
+        for (ending, images), path in zip(shows, paths, strict=True):
+            source, target = (data.from_network(images[kind][0, ..., 0]) for kind in ("input", "target"))
+            predicted = np.load(path)[..., 0].astype(np.float32)
+            name = ending.strip("_") or "target"
+            rows.append({"input": source, f"prediction, epoch {epoch}": predicted, name: target})
+        frames.append(rows)
+    plots.save_animation(folder / "prediction.gif", frames)
+
+
+def _recorded_audio(slice_path):
+    """The audio of a slice and what follows, as far as a sample goes; None if it is not found."""
+    slice_path = Path(slice_path)
+    record_path = slice_path.parents[1] / "features.json"
     if not record_path.is_file():
         return None
-    entry = files.read_json(record_path).get("entries", {}).get(f"{instrument}/{piece}", {})
+    name = data.SLICE_NAME.fullmatch(slice_path.name)
+    entry = files.read_json(record_path).get("entries", {}).get(f"{slice_path.parent.name}/{name['piece']}", {})
     path = Path(entry.get("path", ""))
-    return path if path.is_file() else None
+    if not path.is_file():
+        return None
+    start = int(name["index"]) * _samples(1)
+    return data.load_audio(path)[start : start + _samples(SAMPLE_SLICES)]
 
 
-def _excerpt(path, start):
-    length = SAMPLE_SLICES * data.SLICE_FRAMES * data.HOP_LENGTH
-    return data.load_audio(path)[start : start + length]
+def _samples(n_slices):
+    return n_slices * data.SLICE_FRAMES * data.HOP_LENGTH
 
 
 def _write(path, audio):

@@ -2,33 +2,19 @@
 
 import math
 import shlex
-import shutil
 import signal
 import sys
 import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-import files
+import plots
 from cli import UserError
-from history import FILE_NAME as HISTORY_NAME
 from history import EpochBar, epoch_line, read_history, write_history
-from model import CONFIG_NAME, WEIGHTS_ENDING, save_model
+from model import save_model
 
-# A run may go on with other values of these; any other change needs --restart or another folder.
-CHANGEABLE = (
-    "checkpoint_minutes",
-    "dataset_path",
-    "disc_lr",
-    "epochs",
-    "gen_lr",
-    "gpu",
-    "jit_compile",
-    "models_path",
-    "output_path",
-    "sample_audio",
-)
 _LOOK_SECONDS = 1.0  # how often the losses are fetched from the device, for the bar and to notice a NaN
 
 
@@ -41,56 +27,6 @@ def make_optimizer(learning_rate, network, precision):
     return optimizer
 
 
-def prepare_folder(model_path, config, restart):
-    """Makes a model's folder ready for a run that starts or goes on, and writes its `config.json`.
-
-    Args:
-        model_path: the folder.
-        config: dict that is written; `model`, `data` and `arguments` must be those of the run that is continued.
-        restart: whether what is there may be removed.
-
-    Raises:
-        UserError: if the folder holds a run with other arguments, or a model that no run can go on from.
-    """
-    config_path = model_path / CONFIG_NAME
-    checkpoints = model_path / "checkpoints"
-    weights = sorted(model_path.glob(f"*{WEIGHTS_ENDING}"))
-    if restart:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        shutil.rmtree(model_path / "last", ignore_errors=True)
-        for path in (*weights, model_path / HISTORY_NAME, config_path):
-            path.unlink(missing_ok=True)
-    elif tf.train.latest_checkpoint(checkpoints):
-        if not config_path.is_file():
-            raise UserError(
-                f"{config_path} is missing, so the run cannot go on: restore it, or --restart to begin again"
-            )
-        _check_same_run(model_path, files.read_json(config_path), config)
-        return
-    elif weights:
-        raise UserError(
-            f"{model_path} holds a trained model and no checkpoint to go on from: "
-            "choose another --models_path, or --restart to replace the model"
-        )
-    files.write_json(config_path, config)
-
-
-def _check_same_run(model_path, old, new):
-    changes = []
-    for section in ("model", "data", "arguments"):
-        before, now = old.get(section, {}), new[section]
-        changes += [
-            f"{key} was {before.get(key)}, is {now.get(key)}"
-            for key in sorted({*before, *now})
-            if before.get(key) != now.get(key) and not (section == "arguments" and key in CHANGEABLE)
-        ]
-    if changes:
-        raise UserError(
-            f"{model_path} holds a run that cannot go on with these arguments ({'; '.join(changes)}): "
-            "use the old ones, another --models_path, or --restart to begin again"
-        )
-
-
 class _Counters:
     """Where the run stands, on the device: what a checkpoint must hold beside networks and optimizers."""
 
@@ -98,18 +34,17 @@ class _Counters:
         self.names = names
         self.epochs_done = tf.Variable(0, dtype=tf.int64)
         self.step = tf.Variable(0, dtype=tf.int64)
-        self.totals = tf.Variable(tf.zeros(len(names), tf.float64))
+        self.totals = tf.Variable(tf.zeros((len(names), 2), tf.float64))  # of each metric: sum, and over how many
         self.first_bad_step = tf.Variable(-1, dtype=tf.int64)
 
     @property
     def variables(self):
         return [self.epochs_done, self.step, self.totals, self.first_bad_step]
 
-    def add(self, metrics):
-        """Adds the metrics of one step; runs inside the step's graph."""
-        values = tf.stack([tf.cast(metrics[name], tf.float64) for name in self.names])
-        finite = tf.reduce_all(tf.math.is_finite(values))
-        self.totals.assign_add(values)
+    def add(self, totals):
+        """Adds what `_totals` made of one step; runs inside the step's graph."""
+        finite = tf.reduce_all(tf.math.is_finite(totals))
+        self.totals.assign_add(totals)
         self.step.assign_add(1)
         self.first_bad_step.assign(tf.where(finite | (self.first_bad_step >= 0), self.first_bad_step, self.step))
 
@@ -119,7 +54,26 @@ class _Counters:
         self.totals.assign(tf.zeros_like(self.totals))
 
     def means(self):
-        return dict(zip(self.names, (self.totals / tf.cast(self.step, tf.float64)).numpy().tolist(), strict=True))
+        return _means(self.names, self.totals.numpy())
+
+
+def _totals(metrics, names, batch_size):
+    """The sums and counts of a step's metrics: float64 tensor [shape=(len(names), 2)].
+
+    A scalar is a mean over the batch; (sum, count) is what it says, for metrics of a part of the batch.
+    """
+    size, rows = tf.cast(batch_size, tf.float64), []
+    for name in names:
+        if isinstance(metrics[name], tuple):
+            rows.append(tf.stack([tf.cast(part, tf.float64) for part in metrics[name]]))
+        else:
+            rows.append(tf.stack([tf.cast(metrics[name], tf.float64) * size, size]))
+    return tf.stack(rows)
+
+
+def _means(names, totals):
+    """dict of metric to mean; those of which nothing was seen are left out."""
+    return {name: float(total / count) for name, (total, count) in zip(names, totals, strict=True) if count}
 
 
 class _Diverged(Exception):
@@ -207,8 +161,9 @@ def train(
         config: dict for the `config.json` beside the weights.
         networks: dict of name to `keras.Model`; each is saved as `<name>.weights.h5`.
         optimizers: dict of name to Keras optimizer, built.
-        train_step: function of one batch's tensors that updates the networks; dict of metric to scalar.
-        validation_step: the same without updating; its scalars are means over the batch.
+        train_step: function of one batch's tensors that updates the networks; dict of metric to its mean over the
+            batch, or to (sum, count) where it is about a part of the batch.
+        validation_step: the same without updating.
         metrics: the metrics' names; the first one, on validation, tells which epoch is best (least).
         train_batches: function of (epoch, first step) to the batches of the epoch from that step on.
         validation_batches: function without arguments to the validation batches, or None.
@@ -218,7 +173,7 @@ def train(
         epoch_offset: number of epochs before the first, in the history and in names.
         checkpoint_minutes: time between checkpoints within an epoch.
         jit_compile: whether XLA compiles the steps.
-        after_epoch: function of the epoch's number that is called after each.
+        after_epoch: function that is called after each epoch with its row of the history.
 
     Returns:
         0 when all epochs are done, 1 if the run was interrupted or its losses became NaN or infinite.
@@ -231,18 +186,22 @@ def train(
     if checkpoints.latest:
         _go_on(checkpoints, counters, optimizers, epoch_offset)
     start = int(counters.epochs_done)
-    if start >= epochs:
-        print(f"all {epochs} epochs are done already; more --epochs go on from there")
-        return 0
     # Rows of epochs that the checkpoint does not know of will be made again.
     rows = read_history(model_path, start)
+    if start >= epochs:
+        _draw(model_path, metrics, rows)
+        print(f"all {epochs} epochs are done already; more --epochs go on from there")
+        return 0
     selected = f"{metrics[0]}_val" if validation_batches else metrics[0]
 
     @tf.function(jit_compile=jit_compile)
     def counted_step(*batch):
-        counters.add(train_step(*batch))
+        counters.add(_totals(train_step(*batch), metrics, batch_size))
 
-    validate = tf.function(validation_step, jit_compile=jit_compile, reduce_retracing=True)
+    @tf.function(jit_compile=jit_compile, reduce_retracing=True)
+    def validate(*batch):
+        return _totals(validation_step(*batch), metrics, tf.shape(batch[0])[0])
+
     with _Interruption() as interruption:
         for epoch in range(start, epochs):
             number, first_step = epoch_offset + epoch + 1, int(counters.step)
@@ -266,6 +225,7 @@ def train(
             row["images_per_second"] = round((step - first_step) * batch_size / seconds, 2)
             rows.append(row)
             write_history(model_path, metrics, rows)
+            _draw(model_path, metrics, rows)
             best = min(rows, key=lambda candidate: candidate.get(selected, math.inf))
             config = {**config, "training": {"epoch": number, "best_epoch": best["epoch"], selected: best[selected]}}
             save_model(model_path / "last", networks, config)
@@ -275,7 +235,7 @@ def train(
             checkpoints.save()
             print(epoch_line(row, metrics, epoch_offset + epochs, best is row), flush=True)
             if after_epoch:
-                after_epoch(number)
+                after_epoch(row)
             if interruption.requested and epoch + 1 < epochs:
                 print(f"stopped and saved after epoch {number}; {_how_to_go_on()}", file=sys.stderr)
                 return 1
@@ -319,18 +279,20 @@ def _validation_means(validate, validation_batches, metrics, interruption):
     """Means over all validation slices, by column; None if interrupted. A batch counts for the slices that it holds."""
     if validation_batches is None:
         return {}
-    totals, count = dict.fromkeys(metrics, 0.0), 0
+    totals = np.zeros((len(metrics), 2))
     for batch in validation_batches():
         if interruption.requested:
             return None
-        size = int(batch[0].shape[0])
-        for name, value in validate(*batch).items():
-            totals[name] += value * size  # stays on the device until the end
-        count += size
-    means = {f"{name}_val": float(total) / count for name, total in totals.items()}
+        totals = totals + validate(*batch)  # stays on the device until the end
+    means = {f"{name}_val": mean for name, mean in _means(metrics, np.asarray(totals)).items()}
     if not all(map(math.isfinite, means.values())):
         raise _Diverged("validation")
     return means
+
+
+def _draw(model_path, metrics, rows):
+    for name in metrics:
+        plots.save_history(model_path / "plots" / f"{name}_history.png", rows, name)
 
 
 def _diverged_line(number, place, latest):

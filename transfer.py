@@ -8,11 +8,13 @@ import data
 OVERLAP_FRAMES = 32  # of the 256 of a slice; what it costs and gives is in docs/benchmarks.md
 
 
-def make_generate(generator):
+def make_generate(generator, styles=None):
     """Makes a function of NumPy images from a network.
 
     Args:
-        generator: `keras.Model` that takes (batch, 256, 256, 1) in [-1, 1].
+        generator: `keras.Model` that takes (batch, 256, 256, 1) in [-1, 1], or a list of two such: source and style.
+        styles: float32 array [shape=(n_styles, 256, 256, 1)] in [-1, 1], for a network that takes a style. With
+            several, the result is the mean of what the network makes with each.
 
     Returns:
         Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1], in inference mode.
@@ -20,7 +22,11 @@ def make_generate(generator):
 
     @tf.function(input_signature=[tf.TensorSpec((None, *data.SLICE_SHAPE), tf.float32)])
     def infer(images):
-        return generator(images, training=False)
+        if styles is None:
+            return generator(images, training=False)
+        shape = tf.shape(images)
+        generated = [generator([images, tf.broadcast_to(style, shape)], training=False) for style in styles]
+        return tf.add_n(generated) / len(generated)
 
     return lambda images: infer(images).numpy()
 

@@ -24,7 +24,7 @@ def pipeline_speed(pairs, count):
 
     import dataset
 
-    order = np.resize(dataset.epoch_order(len(pairs), 0, 0), count)  # small data sets several times
+    order = np.resize(dataset.epoch_order([len(pairs)], 0, 0), count)  # small data sets several times
     for _ in range(2):  # the first pass fills the page cache
         started = time.perf_counter()
         seen = sum(len(source) for source, _ in dataset.batches((pairs.sources, pairs.targets), BATCH_SIZE, order))
@@ -32,26 +32,29 @@ def pipeline_speed(pairs, count):
     return seen / seconds
 
 
-def step_speed(pairs, base_filters, precision, steps):
+def step_speed(pairs, base_filters, precision, count):
     """Images a second of the compiled step on a batch that is in memory."""
     import tensorflow as tf
 
     import dataset
-    import train
+    import steps
     import training
     from model import Discriminator, Generator
 
-    networks = [Generator(base_filters, dtype=precision), Discriminator(base_filters, dtype=precision)]
-    optimizers = [training.make_optimizer(1e-4, network, precision) for network in networks]
-    step = tf.function(train.make_steps(*networks, *optimizers)[0])
+    networks = {
+        "generator": Generator(base_filters, dtype=precision),
+        "discriminator": Discriminator(base_filters, dtype=precision),
+    }
+    optimizers = {name: training.make_optimizer(1e-4, network, precision) for name, network in networks.items()}
+    step = tf.function(steps.adversarial_steps(networks, optimizers)[0])
     batch = next(iter(dataset.batches((pairs.sources, pairs.targets), BATCH_SIZE)))
     for _ in range(3):
         step(*batch)
     started = time.perf_counter()
-    for _ in range(steps):
+    for _ in range(count):
         losses = step(*batch)
     float(losses["gen_loss"])
-    return steps * BATCH_SIZE / (time.perf_counter() - started)
+    return count * BATCH_SIZE / (time.perf_counter() - started)
 
 
 def train_speed(dataset_path, base_filters, precision, steps):
@@ -79,7 +82,7 @@ def main():
         running_on = start_tensorflow()
         import dataset
 
-        pairs, _ = dataset.find_pairs([dataset_path], ORIGIN, TARGET)
+        (pairs,), _ = dataset.find_pairs([dataset_path], [(ORIGIN, TARGET)])
         speed = material.median(lambda: pipeline_speed(pairs, 6000), arguments.repeats)
         material.table("Input pipeline alone, from the page cache", [{"pairs/s": f"{speed:.0f}"}])
 

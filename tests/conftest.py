@@ -1,10 +1,12 @@
 """What the tests are made from: short notes, small MIDI files, data sets of noise, scripts run as users run them."""
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mido
@@ -12,8 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
+import cli
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-ORIGIN, TARGET = "keyboard_acoustic", "guitar_acoustic"
+ORIGIN, TARGET, OTHER = "keyboard_acoustic", "guitar_acoustic", "string_acoustic"
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests' numbers are those of the CPU
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -53,12 +57,12 @@ def write_note(folder, instrument, pitch, velocity, preset=0, level=0.5, harmoni
 
 
 def write_slices(folder, pieces, seed=0):
-    """Writes a data set of smooth noise in which the target is a function of the source."""
+    """Writes a data set of smooth noise in which the targets are functions of the source."""
     rng = np.random.default_rng(seed)
     for piece, count in pieces.items():
         for index in range(count):
             coarse = rng.random((16, 16, 1)).repeat(16, axis=0).repeat(16, axis=1)
-            for instrument, image in ((ORIGIN, coarse), (TARGET, 0.5 * coarse**2)):
+            for instrument, image in ((ORIGIN, coarse), (TARGET, 0.5 * coarse**2), (OTHER, 1 - coarse)):
                 (folder / instrument).mkdir(parents=True, exist_ok=True)
                 np.save(folder / instrument / f"{piece}_{index:03d}.npy", image.astype(np.float16))
     return folder
@@ -102,6 +106,63 @@ def one_line(text):
 
 def read_json(path):
     return json.loads(path.read_text())
+
+
+def train_arguments(dataset_path, folder, **changes):
+    """The words of a tiny run of a train script; flags that are None are left out."""
+    flags = {
+        "dataset_path": dataset_path,
+        "origin": ORIGIN,
+        "target": TARGET,
+        "base_filters": 4,
+        "batch_size": 4,
+        "epochs": 3,
+        "gen_lr": 1e-3,
+        "disc_lr": 1e-4,
+        "validation_split": 0.25,
+        "models_path": folder / "models",
+        "output_path": folder / "output",
+        **changes,
+    }
+    words = []
+    for name, value in flags.items():
+        if value is not None:
+            words += [f"--{name}", *([] if value is True else value if isinstance(value, list) else [value])]
+    return words
+
+
+def history(folder, name):
+    """The rows of a model's history.csv."""
+    with open(folder / "models" / name / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def losses(folder, name):
+    """The history without what depends on the clock."""
+    rows = history(folder, name)
+    return [{key: row[key] for key in row if key not in ("seconds", "images_per_second")} for row in rows]
+
+
+def wait_for(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def call_script(monkeypatch, capsys):
+    """Runs a script's module in this process, which has TensorFlow already: (exit status, stdout, stderr)."""
+
+    def run(module, *words):
+        monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.run(module.main)
+        return stop.value.code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

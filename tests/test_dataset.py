@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from conftest import ORIGIN, TARGET, write_slices
 
+import data
 import dataset
 from cli import UserError
+
+COUPLE = [(ORIGIN, TARGET)]
 
 
 def save(path, value=0.5):
@@ -24,12 +27,12 @@ def test_pairs_are_matched_by_piece_and_index(tmp_path):
         save(folder / ORIGIN / f"{name}.npy")
     for name in ("a_001", "keyboard_acoustic_piece_000", "b_001", "c_000"):
         save(folder / TARGET / f"{name}.npy")
-    pairs, notices = dataset.find_pairs([folder], ORIGIN, TARGET)
+    (pairs,), notices = dataset.find_pairs([folder], COUPLE)
     assert names(pairs.sources) == names(pairs.targets) == ["a_001.npy", "b_001.npy", "keyboard_acoustic_piece_000.npy"]
     assert {Path(path).parent.name for path in pairs.sources} == {ORIGIN}
     assert {Path(path).parent.name for path in pairs.targets} == {TARGET}
     assert len(notices) == 2
-    assert "1 slices of keyboard_acoustic" in notices[0]
+    assert "1 slices of keyboard_acoustic have no partner of guitar_acoustic" in notices[0]
 
 
 def test_other_files_and_damaged_slices_are_left_out(tmp_path):
@@ -40,26 +43,26 @@ def test_other_files_and_damaged_slices_are_left_out(tmp_path):
     (tmp_path / ORIGIN / ".DS_Store").write_bytes(b"x")
     (tmp_path / ORIGIN / ".partial-a_002.npy").write_bytes(b"x")
     (tmp_path / TARGET / "notes.txt").write_bytes(b"x")
-    pairs, notices = dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+    (pairs,), notices = dataset.find_pairs([tmp_path], COUPLE)
     assert names(pairs.sources) == ["a_000.npy"]
     assert any("1 files are no float16 slices" in notice for notice in notices)
 
 
 def test_nothing_to_pair_is_a_clear_line(tmp_path):
     with pytest.raises(UserError, match="not a folder"):
-        dataset.find_pairs([tmp_path / "nowhere"], ORIGIN, TARGET)
+        dataset.find_pairs([tmp_path / "nowhere"], COUPLE)
     save(tmp_path / ORIGIN / "a_000.npy")
     with pytest.raises(UserError, match="no slices of guitar_acoustic; it holds keyboard_acoustic"):
-        dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+        dataset.find_pairs([tmp_path], COUPLE)
     save(tmp_path / TARGET / "b_000.npy")
     with pytest.raises(UserError, match="has a partner"):
-        dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+        dataset.find_pairs([tmp_path], COUPLE)
 
 
 def test_a_piece_is_on_one_side_of_the_split_in_all_data_sets(tmp_path):
     pieces = {f"piece{number:02d}": 3 for number in range(20)}
     folders = [write_slices(tmp_path / "first", pieces), write_slices(tmp_path / "second", pieces)]
-    pairs, _ = dataset.find_pairs(folders, ORIGIN, TARGET)
+    (pairs,), _ = dataset.find_pairs(folders, COUPLE)
     assert len(pairs) == 120
     train_pieces, validation_pieces = dataset.split_pieces(pairs.pieces, 0.1, seed=0)
     train, validation = pairs.of(train_pieces), pairs.of(validation_pieces)
@@ -89,7 +92,7 @@ def test_split_sizes(count, share, expected):
 
 def test_batches_are_the_files_in_the_networks_range(tmp_path):
     write_slices(tmp_path, {"a": 3, "b": 2})
-    pairs, _ = dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+    (pairs,), _ = dataset.find_pairs([tmp_path], COUPLE)
     order = np.array([4, 0, 2, 1, 3])
     batches = list(dataset.batches((pairs.sources, pairs.targets), 2, order))
     assert [len(source) for source, _ in batches] == [2, 2, 1]
@@ -102,18 +105,31 @@ def test_batches_are_the_files_in_the_networks_range(tmp_path):
 
 
 def test_epoch_orders_come_from_the_seed():
-    first = dataset.epoch_order(50, 3, 7)
-    np.testing.assert_array_equal(first, dataset.epoch_order(50, 3, 7))
+    first = dataset.epoch_order([50], 3, 7)
+    np.testing.assert_array_equal(first, dataset.epoch_order([50], 3, 7))
     assert sorted(first) == list(range(50))
-    assert (first != dataset.epoch_order(50, 4, 7)).any()
-    assert (first != dataset.epoch_order(50, 3, 8)).any()
+    assert (first != dataset.epoch_order([50], 4, 7)).any()
+    assert (first != dataset.epoch_order([50], 3, 8)).any()
+
+
+def test_epochs_go_through_all_couples_in_equal_shares():
+    order = dataset.epoch_order([5, 20, 11], 0, 0)
+    assert len(order) == 60
+    couples = np.searchsorted([5, 25], order, side="right")
+    for turn in couples.reshape(-1, 3):  # however early an epoch is cut off
+        assert sorted(turn) == [0, 1, 2]
+    assert len({tuple(turn) for turn in couples.reshape(-1, 3)}) > 1
+    counts = np.bincount(order, minlength=36)
+    assert (counts[:5] == 4).all()  # the smallest couple, again and again
+    assert (counts[5:25] == 1).all()
+    assert set(counts[25:]) == {1, 2}
 
 
 def test_fingerprint_tells_data_sets_apart_but_not_their_places(tmp_path):
     pieces = {"a": 2, "b": 1}
-    one, _ = dataset.find_pairs([write_slices(tmp_path / "one", pieces)], ORIGIN, TARGET)
-    moved, _ = dataset.find_pairs([write_slices(tmp_path / "moved", pieces)], ORIGIN, TARGET)
-    other, _ = dataset.find_pairs([write_slices(tmp_path / "other", {"a": 3})], ORIGIN, TARGET)
+    (one,), _ = dataset.find_pairs([write_slices(tmp_path / "one", pieces)], COUPLE)
+    (moved,), _ = dataset.find_pairs([write_slices(tmp_path / "moved", pieces)], COUPLE)
+    (other,), _ = dataset.find_pairs([write_slices(tmp_path / "other", {"a": 3})], COUPLE)
     assert dataset.fingerprint(one.sources, one.targets) == dataset.fingerprint(moved.sources, moved.targets)
     assert dataset.fingerprint(one.sources, one.targets) != dataset.fingerprint(other.sources, other.targets)
 
@@ -125,9 +141,28 @@ def test_count_steps():
         dataset.count_steps(7, 8, None)
 
 
-def test_unchanged_mae_is_the_mean_over_slices(tmp_path):
+def test_unchanged_errors_are_those_of_each_slice(tmp_path):
     write_slices(tmp_path, {"a": 3})
-    pairs, _ = dataset.find_pairs([tmp_path], ORIGIN, TARGET)
+    (pairs,), _ = dataset.find_pairs([tmp_path], COUPLE)
     images = [dataset.load_slices(column) for column in (pairs.sources, pairs.targets)]
-    expected = np.abs(images[0] - images[1]).mean()
-    assert dataset.unchanged_mae(dataset.batches((pairs.sources, pairs.targets), 2)) == pytest.approx(expected)
+    expected = np.abs(images[0] - images[1]).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(dataset.unchanged_errors(pairs), expected, rtol=1e-5)
+
+
+def test_sounding_shares_count_frames_above_60_dB_below_full_scale(tmp_path):
+    image = np.zeros((256, 256, 1), np.float16)
+    image[10, :64] = data.amplitude_to_db(np.array([1.1e-3]))
+    image[20, 64:] = data.amplitude_to_db(np.array([0.9e-3]))
+    for name, share in (("a", 0.25), ("b", 0.0), ("c", 1.0)):
+        np.save(tmp_path / f"{name}.npy", image if share == 0.25 else np.full_like(image, share))
+        np.testing.assert_allclose(data.sounding(np.load(tmp_path / f"{name}.npy")[..., 0]).mean(), share)
+    paths = [str(tmp_path / f"{name}.npy") for name in "abc"]
+    np.testing.assert_allclose(dataset.sounding_shares(paths), [0.25, 0, 1])
+
+
+def test_numbers_are_handed_on_with_their_slices(tmp_path):
+    write_slices(tmp_path, {"a": 3})
+    (pairs,), _ = dataset.find_pairs([tmp_path], COUPLE)
+    _, numbers = next(iter(dataset.batches((pairs.sources, [7, 8, 9]), 2, np.array([2, 0, 1]))))
+    assert numbers.dtype == "int32"
+    assert numbers.numpy().tolist() == [9, 7]

@@ -8,7 +8,16 @@ import pytest
 import soundfile
 from conftest import ORIGIN, TARGET, note_messages, one_line, read_json, run_script, write_midi, write_note
 
-SCRIPTS = ("render_notes.py", "synthesize_audios.py", "compute_features.py", "train.py", "predict.py")
+SCRIPTS = (
+    "render_notes.py",
+    "synthesize_audios.py",
+    "compute_features.py",
+    "train.py",
+    "train_multitarget.py",
+    "train_generator.py",
+    "predict.py",
+    "predict_multitarget.py",
+)
 INSTRUMENTS = ("--instruments", f"{ORIGIN},{TARGET}")
 
 

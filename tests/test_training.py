@@ -1,18 +1,29 @@
 """Training runs as processes of their own: stopped, killed, gone on with."""
 
-import csv
+import functools
 import shutil
 import signal
-import sys
 import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ORIGIN, TARGET, one_line, read_json, run_script, start_script, write_slices
+from conftest import (
+    ORIGIN,
+    TARGET,
+    history,
+    losses,
+    one_line,
+    read_json,
+    run_script,
+    start_script,
+    train_arguments,
+    wait_for,
+    write_slices,
+)
 
-import cli
+import steps
 import train
 import training
 from model import Discriminator, Generator
@@ -26,55 +37,16 @@ def dataset_path(tmp_path_factory):
     return write_slices(tmp_path_factory.mktemp("features"), PIECES)
 
 
-def arguments(dataset_path, folder, **changes):
-    flags = {
-        "dataset_path": dataset_path,
-        "origin": ORIGIN,
-        "target": TARGET,
-        "base_filters": 4,
-        "batch_size": 4,
-        "epochs": 3,
-        "gen_lr": 1e-3,
-        "disc_lr": 1e-4,
-        "validation_split": 0.25,
-        "models_path": folder / "models",
-        "output_path": folder / "output",
-        **changes,
-    }
-    words = []
-    for name, value in flags.items():
-        words += [f"--{name}"] if value is True else [f"--{name}", value]
-    return words
-
-
-def history(folder):
-    with open(folder / "models" / NAME / "history.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def losses(folder):
-    """The history without what depends on the clock."""
-    return [{key: row[key] for key in row if key not in ("seconds", "images_per_second")} for row in history(folder)]
-
-
-def wait_for(condition, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(dataset_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    result = run_script("train.py", *arguments(dataset_path, folder, deterministic=True, epochs=4), check=0)
+    result = run_script("train.py", *train_arguments(dataset_path, folder, deterministic=True, epochs=4), check=0)
     return folder, result
 
 
 def test_a_run_leaves_history_weights_and_samples(uninterrupted):
     folder, result = uninterrupted
-    rows = history(folder)
+    rows = history(folder, NAME)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     for row in rows:
         values = [float(row[key]) for key in row if key != "epoch"]
@@ -96,11 +68,11 @@ def test_a_run_leaves_history_weights_and_samples(uninterrupted):
 
 @pytest.mark.parametrize("moment", ["in the first epoch", "later"])
 def test_killed_run_goes_on_to_the_same_history(uninterrupted, dataset_path, tmp_path, moment):
-    words = arguments(dataset_path, tmp_path, deterministic=True, epochs=4, checkpoint_minutes=1e-6)
+    words = train_arguments(dataset_path, tmp_path, deterministic=True, epochs=4, checkpoint_minutes=1e-6)
     process = start_script("train.py", *words)
     model = tmp_path / "models" / NAME
     if moment == "later":
-        wait_for(lambda: (model / "history.csv").exists() and len(history(tmp_path)) >= 2, process)
+        wait_for(lambda: (model / "history.csv").exists() and len(history(tmp_path, NAME)) >= 2, process)
         time.sleep(0.3)
     else:
         wait_for(lambda: (model / "checkpoints" / "checkpoint").exists(), process)
@@ -108,12 +80,12 @@ def test_killed_run_goes_on_to_the_same_history(uninterrupted, dataset_path, tmp
     process.communicate()
     result = run_script("train.py", *words, check=0)
     assert "going on after epoch" in result.stdout
-    assert losses(tmp_path) == losses(uninterrupted[0])
+    assert losses(tmp_path, NAME) == losses(uninterrupted[0], NAME)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_interrupted_run_saves_says_how_to_go_on_and_goes_on(uninterrupted, dataset_path, tmp_path, number):
-    words = arguments(dataset_path, tmp_path, deterministic=True, epochs=4)
+    words = train_arguments(dataset_path, tmp_path, deterministic=True, epochs=4)
     process = start_script("train.py", *words)
     wait_for(lambda: (tmp_path / "models" / NAME / "history.csv").exists(), process)
     process.send_signal(number)
@@ -123,21 +95,12 @@ def test_interrupted_run_saves_says_how_to_go_on_and_goes_on(uninterrupted, data
     assert "stopped and saved" in line
     assert "--gen_lr 0.001" in line
     run_script("train.py", *words, check=0)
-    assert losses(tmp_path) == losses(uninterrupted[0])
+    assert losses(tmp_path, NAME) == losses(uninterrupted[0], NAME)
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    """Runs train.py in this process, which has TensorFlow already: (exit status, stdout, stderr)."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            cli.run(train.main)
-        return stop.value.code, *capsys.readouterr()
-
-    return run
+def call(call_script):
+    return functools.partial(call_script, train)
 
 
 @pytest.fixture
@@ -148,46 +111,46 @@ def finished(uninterrupted, tmp_path):
 
 
 def test_finished_run_goes_on_for_more_epochs_only(call, dataset_path, finished):
-    before = losses(finished)
+    before = losses(finished, NAME)
     weights = finished / "models" / NAME / "generator.weights.h5"
     bytes_before = weights.read_bytes()
-    status, stdout, _ = call(*arguments(dataset_path, finished, deterministic=True, epochs=4))
+    status, stdout, _ = call(*train_arguments(dataset_path, finished, deterministic=True, epochs=4))
     assert (status, "all 4 epochs are done" in stdout) == (0, True)
-    status, _, stderr = call(*arguments(dataset_path, finished, deterministic=True, batch_size=5))
+    status, _, stderr = call(*train_arguments(dataset_path, finished, deterministic=True, batch_size=5))
     assert status == 2
     assert "batch_size was 4, is 5" in one_line(stderr)
     assert weights.read_bytes() == bytes_before
-    status, stdout, _ = call(*arguments(dataset_path, finished, deterministic=True, epochs=5, gen_lr=2e-3))
+    status, stdout, _ = call(*train_arguments(dataset_path, finished, deterministic=True, epochs=5, gen_lr=2e-3))
     assert status == 0
     assert "learning rate was 0.001 and is 0.002" in stdout
-    assert losses(finished)[:4] == before
-    assert len(losses(finished)) == 5
+    assert losses(finished, NAME)[:4] == before
+    assert len(losses(finished, NAME)) == 5
 
 
 def test_trained_model_without_checkpoint_is_not_overwritten(call, dataset_path, tmp_path):
     model = tmp_path / "models" / NAME
     model.mkdir(parents=True)
     (model / "generator.weights.h5").write_bytes(b"precious")
-    status, _, stderr = call(*arguments(dataset_path, tmp_path, epochs=1))
+    status, _, stderr = call(*train_arguments(dataset_path, tmp_path, epochs=1))
     assert status == 2
     assert "--restart" in one_line(stderr)
     assert (model / "generator.weights.h5").read_bytes() == b"precious"
-    status, _, _ = call(*arguments(dataset_path, tmp_path, epochs=1, restart=True))
+    status, _, _ = call(*train_arguments(dataset_path, tmp_path, epochs=1, restart=True))
     assert status == 0
     assert (model / "generator.weights.h5").read_bytes() != b"precious"
 
 
 def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(call, dataset_path, finished):
-    good = losses(finished)
-    words = arguments(dataset_path, finished, deterministic=True, epochs=5)
+    good = losses(finished, NAME)
+    words = train_arguments(dataset_path, finished, deterministic=True, epochs=5)
     status, _, stderr = call(*words, "--gen_lr", 1e30, "--disc_lr", 1e30)
     assert status == 1
     assert "NaN or infinite at epoch 5, step" in one_line(stderr)
-    assert losses(finished) == good
+    assert losses(finished, NAME) == good
     status, stdout, _ = call(*words)
     assert status == 0
     assert "going on after epoch 4, step 0" in stdout
-    assert len(losses(finished)) == 5
+    assert len(losses(finished, NAME)) == 5
 
 
 @pytest.mark.parametrize(
@@ -205,7 +168,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(call, dataset_path
     ],
 )
 def test_wrong_calls_are_one_line_and_exit_2(call, dataset_path, tmp_path, changes, told):
-    status, _, stderr = call(*arguments(dataset_path, tmp_path, **changes))
+    status, _, stderr = call(*train_arguments(dataset_path, tmp_path, **changes))
     assert status == 2
     assert told in one_line(stderr)
 
@@ -225,14 +188,14 @@ def test_steps_learn_in_every_precision(precision, jit_compile):
     networks, optimizers = make_networks(precision)
     rng = np.random.default_rng(0)
     source = tf.constant(rng.random((4, 256, 256, 1)), tf.float32)
-    step = tf.function(train.make_steps(*networks.values(), *optimizers.values())[0], jit_compile=jit_compile)
+    step = tf.function(steps.adversarial_steps(networks, optimizers)[0], jit_compile=jit_compile)
     maes = [float(step(source, source**2)["gen_mae"]) for _ in range(8)]
     assert maes[-1] < maes[0]
     assert (type(optimizers["generator"]).__name__ == "LossScaleOptimizer") == (precision == "mixed_float16")
 
 
 def test_steps_run_as_graphs(call, dataset_path, tmp_path, monkeypatch):
-    made, calls = train.make_steps, []
+    made, calls = steps.adversarial_steps, []
 
     def counting_steps(*networks):
         train_step, validation_step = made(*networks)
@@ -243,8 +206,8 @@ def test_steps_run_as_graphs(call, dataset_path, tmp_path, monkeypatch):
 
         return counted, validation_step
 
-    monkeypatch.setattr(train, "make_steps", counting_steps)
-    status, _, _ = call(*arguments(dataset_path, tmp_path, epochs=2))
+    monkeypatch.setattr(steps, "adversarial_steps", counting_steps)
+    status, _, _ = call(*train_arguments(dataset_path, tmp_path, epochs=2))
     assert status == 0
     assert 1 <= len(calls) <= 2  # traced, where an eager run would call it for each of 12 steps
     assert not any(calls)
@@ -254,7 +217,7 @@ def test_validation_step_changes_nothing():
     networks, optimizers = make_networks()
     before = [weight.copy() for network in networks.values() for weight in network.get_weights()]
     images = tf.random.stateless_uniform((2, 256, 256, 1), (1, 2))
-    validate = tf.function(train.make_steps(*networks.values(), *optimizers.values())[1])
+    validate = tf.function(steps.adversarial_steps(networks, optimizers)[1])
     assert float(validate(images, images)["gen_mae"]) == float(validate(images, images)["gen_mae"])
     after = [weight for network in networks.values() for weight in network.get_weights()]
     for old, new in zip(before, after, strict=True):
@@ -266,7 +229,11 @@ def test_validation_means_count_slices_are_finite_and_can_be_stopped():
     values = iter([2.0, 6.0, 2.0, np.nan])
     interruption = training._Interruption()
     interruption.requested = False
-    arguments = (lambda batch: {"mae": next(values)}, lambda: batches, ("mae",), interruption)
+
+    def validate(batch):
+        return training._totals({"mae": next(values)}, ("mae",), len(batch))
+
+    arguments = (validate, lambda: batches, ("mae",), interruption)
     assert training._validation_means(*arguments) == {"mae_val": 3.0}
     with pytest.raises(training._Diverged, match="validation"):
         training._validation_means(*arguments)
