@@ -141,6 +141,10 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
         print(f"{name}: searching for learning rates on {running_on}")
         return lr_finder.find(model_path / "lr_finder", arguments, examples, rate_flags, start)
 
+    from samples import make_sampler, read_excerpt
+
+    # What can be refused is, before anything is written or, with --restart, removed.
+    excerpt = read_excerpt(arguments.sample_audio) if arguments.sample_audio else None
     log = None
     if arguments.tensorboard:
         import tensorboard_log
@@ -168,10 +172,8 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
     else:
         print("no piece is left to validate with; the training error decides which epoch is best")
 
-    from samples import make_sampler
-
     networks, optimizers = start()
-    sample, notices = make_sampler(output_path, networks["generator"], examples.cases(), arguments.sample_audio)
+    sample, notices = make_sampler(output_path, networks["generator"], examples.cases(), excerpt)
     print(*notices, sep="\n", end="\n" if notices else "")
 
     def after_epoch(row):

@@ -15,7 +15,15 @@ from transfer import make_generate, transfer_mono
 SAMPLE_SLICES = 5  # 15 s of music
 
 
-def make_sampler(folder, generator, cases, audio_path=None):
+def read_excerpt(path):
+    """Reads the first 15 s of the audio that `--sample_audio` names; a `UserError` if it is none."""
+    try:
+        return data.load_audio(path)[: _samples(SAMPLE_SLICES)]
+    except ValueError as error:
+        raise UserError(f"--sample_audio {path} {error}") from None
+
+
+def make_sampler(folder, generator, cases, own_excerpt=None):
     """Makes the function that shows after each epoch what the generator makes of some slices, and of the music there.
 
     Folder and files of an epoch are `<epoch:03d>/spectrogram.png`, `prediction.npy` (the slice, as slice files are) and
@@ -27,21 +35,11 @@ def make_sampler(folder, generator, cases, audio_path=None):
         generator: the network in training.
         cases: list of `examples.Case`. The music is the piece's audio from the slice on, which compute_features.py has
             noted the place of.
-        audio_path: audio to use instead of the pieces' own.
+        own_excerpt: audio to use instead of the pieces' own, float32 array [shape=(n_samples,)].
 
     Returns:
         A function of the epoch's number to the epoch's folder, and a list of lines that say what is missing.
-
-    Raises:
-        UserError: if `audio_path` is not audio.
     """
-    own_excerpt = None
-    if audio_path:
-        try:
-            own_excerpt = data.load_audio(audio_path)[: _samples(SAMPLE_SLICES)]
-        except ValueError as error:
-            raise UserError(f"--sample_audio {audio_path} {error}") from None
-
     shows, notices = [], []
     for case in cases:
         ending = f"_{case.target}" if len(cases) > 1 else ""

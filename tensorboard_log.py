@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from cli import UserError
 
+_RUNS = {"": "training", "_val": "validation"}  # ending of the columns, name of the run
+
 
 def make_logger(folder, metrics):
     """Makes the function that logs an epoch.
@@ -22,10 +24,12 @@ def make_logger(folder, metrics):
         import tensorboard  # noqa: F401 (tf.summary fails later, and less clearly, without it)
     except ImportError:
         raise UserError("--tensorboard needs TensorBoard: pip install -r requirements-tensorboard.txt") from None
-    writers = {ending: tf.summary.create_file_writer(str(folder / name)) for ending, name in _RUNS.items()}
+    writers = {}
 
     def log(row, samples):
         epoch = row["epoch"]
+        if not writers:  # no files before there is something to log
+            writers.update({e: tf.summary.create_file_writer(str(folder / name)) for e, name in _RUNS.items()})
         for ending, writer in writers.items():
             with writer.as_default(step=epoch):
                 for name in metrics:
@@ -42,6 +46,3 @@ def make_logger(folder, metrics):
             writer.flush()
 
     return log
-
-
-_RUNS = {"": "training", "_val": "validation"}

@@ -134,6 +134,8 @@ def test_trained_model_without_checkpoint_is_not_overwritten(call, dataset_path,
     status, _, stderr = call(*train_arguments(dataset_path, tmp_path, epochs=1))
     assert status == 2
     assert "--restart" in one_line(stderr)
+    wrong = train_arguments(dataset_path, tmp_path, epochs=1, restart=True, sample_audio=__file__)
+    assert call(*wrong)[0] == 2  # before anything is removed
     assert (model / "generator.weights.h5").read_bytes() == b"precious"
     status, _, _ = call(*train_arguments(dataset_path, tmp_path, epochs=1, restart=True))
     assert status == 0
@@ -147,8 +149,8 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(call, dataset_path
     assert status == 1
     assert "NaN or infinite at epoch 5, step" in one_line(stderr)
     assert losses(finished, NAME) == good
-    status, stdout, _ = call(*words)
-    assert status == 0
+    status, stdout, stderr = call(*words)
+    assert (status, stderr) == (0, "")
     assert "going on after epoch 4, step 0" in stdout
     assert len(losses(finished, NAME)) == 5
 
