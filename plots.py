@@ -92,7 +92,7 @@ def save_history(path, rows, metric):
             (line,) = axis.plot(epochs, values, marker="." if len(seen) < 30 else None, linewidth=2)
             best = int(np.argmin(values))
             axis.plot(epochs[best], values[best], "o", markersize=11, fillstyle="none", color=line.get_color())
-            line.set_label(f"{label}\n{values[best]:.4f} in {epochs[best]}")
+            line.set_label(f"{label}, best\n{values[best]:.4f} (epoch {epochs[best]})")
     axis.set_xlabel("epoch")
     axis.xaxis.get_major_locator().set_params(integer=True, nbins=5)
     axis.set_title(_label(metric), fontsize=_SMALL_FONT)

@@ -82,8 +82,7 @@ def choose_slices(log_magnitude, count=1, start=None):
         return part[np.newaxis, ..., np.newaxis], [first * seconds_per_frame]
     if start is None:
         cumulative = np.concatenate([[0], np.cumsum(part.mean(axis=0, dtype=np.float64))])
-        # Of the slice that begins at each frame; rounded, so that of those that are alike the first is chosen.
-        scores = np.round(cumulative[width:] - cumulative[:-width], 6)
+        scores = cumulative[width:] - cumulative[:-width]  # of the slice that begins at each frame
         begins = []
         while len(begins) < count and np.isfinite(scores).any():
             begins.append(int(np.argmax(scores)))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the generator of Pix2Pix alone, by its mean absolute error, for one pair of instruments.
 
-Without a discriminator a step takes a third of the time, and the pictures come out smoother. All else is as in
+Without a discriminator a step takes two thirds of the time, and the pictures come out smoother. All else is as in
 train.py; the model's folder is <models_path>/<origin>_2_<target>_generator/.
 
 example:
