@@ -93,7 +93,7 @@ def stft(audio):
     n_frames = count_frames(len(audio))
     frames = np.empty((n_frames, N_FFT // 2 + 1), dtype=np.complex64)
     for first, spectrum in _spectra(audio):
-        frames[first : first + len(spectrum)] = spectrum
+        frames[first : first + spectrum.shape[1]] = spectrum.T
     return frames.T
 
 
@@ -107,39 +107,56 @@ def istft(spectrogram, n_samples):
     Returns:
         float32 array [shape=(n_samples,)].
     """
+    n_frames = spectrogram.shape[1]
+    audio = np.zeros((n_frames + 1, HOP_LENGTH), dtype=np.float32)
+    for first in range(0, n_frames, _BLOCK_FRAMES):
+        halves = frame_halves(spectrogram[:, first : first + _BLOCK_FRAMES])
+        for offset, half in enumerate(halves):
+            audio[first + offset : first + offset + len(half)] += half
+    # The first and the last half, under one frame alone, lie before the start and beyond the end.
+    return audio[1:-1].reshape(-1)[:n_samples]
+
+
+def frame_spectra(signal):
+    """The spectra of the frames that lie wholly inside a signal, the first at its start.
+
+    Args:
+        signal: float32 array [shape=(..., n_samples)].
+
+    Returns:
+        complex64 array [shape=(..., 513, n_frames)].
+    """
+    import scipy.fft  # 0.2 s that who only wants the constants need not wait for
+
+    frames = np.lib.stride_tricks.sliding_window_view(signal, N_FFT, axis=-1)[..., ::HOP_LENGTH, :] * WINDOW
+    return np.swapaxes(scipy.fft.rfft(frames, axis=-1, overwrite_x=True), -1, -2)
+
+
+def frame_halves(spectrogram):
+    """What each frame adds to the audio under its first and its second half: the inverse of `frame_spectra`.
+
+    The audio between two frames' starts is the first half of the one plus the second half of the one before.
+
+    Args:
+        spectrogram: complex64 array [shape=(..., 513, n_frames)], or its lower rows if the others are 0.
+
+    Returns:
+        Two float32 arrays [shape=(..., n_frames, 512)].
+    """
     import scipy.fft
 
-    n_frames = spectrogram.shape[1]
-    halves = np.zeros((n_frames + 1, HOP_LENGTH), dtype=np.float32)
-    for first in range(0, n_frames, _BLOCK_FRAMES):
-        last = min(first + _BLOCK_FRAMES, n_frames)
-        frames = scipy.fft.irfft(spectrogram[:, first:last].T, N_FFT, axis=-1) * WINDOW
-        halves[first:last] += frames[:, :HOP_LENGTH]
-        halves[first + 1 : last + 1] += frames[:, HOP_LENGTH:]
-    # The first and the last half, under one frame alone, lie before the start and beyond the end.
-    return (halves[1:-1] / _OVERLAP).reshape(-1)[:n_samples]
+    frames = scipy.fft.irfft(np.swapaxes(spectrogram, -1, -2), N_FFT, axis=-1) * WINDOW
+    return frames[..., :HOP_LENGTH] / _OVERLAP, frames[..., HOP_LENGTH:] / _OVERLAP
 
 
-def magnitude_and_phase(spectrogram):
-    """Splits an STFT into what the network sees and what is kept for the way back.
-
-    Returns:
-        magnitude: float32 array [shape=(256, n_frames)], the lower half of the rows; a full-scale sine is 1.
-        phase: float32 array [shape=(513, n_frames)], radians.
-    """
-    return np.abs(spectrogram[:N_BINS]) * _MAGNITUDE_SCALE, np.angle(spectrogram)
+def log_magnitude(spectrogram):
+    """What the network sees of an STFT (..., 513, n_frames): float32 array [shape=(..., 256, n_frames)] in [0, 1]."""
+    return amplitude_to_db(np.abs(spectrogram[..., :N_BINS, :]) * _MAGNITUDE_SCALE)
 
 
-def from_magnitude_and_phase(magnitude, phase):
-    """Inverse of `magnitude_and_phase`; the rows above the magnitude's are zero.
-
-    Returns:
-        complex64 array [shape=(513, n_frames)].
-    """
-    n_bins, _ = magnitude.shape
-    spectrogram = np.zeros(phase.shape, dtype=np.complex64)
-    spectrogram[:n_bins] = np.exp(1j * phase[:n_bins]) * (magnitude / _MAGNITUDE_SCALE)
-    return spectrogram
+def stft_magnitude(log_magnitude):
+    """Inverse of `log_magnitude`: the magnitude of the lower 256 bins of an STFT, on its scale."""
+    return db_to_amplitude(log_magnitude) / _MAGNITUDE_SCALE
 
 
 def amplitude_to_db(magnitude):
@@ -181,12 +198,10 @@ def slices(audio):
         float32 arrays [shape=(256, 256, 1)] in [0, 1], axes frequency bin, frame, channel.
     """
     for _, spectrum in _spectra(audio):
-        log_magnitude = amplitude_to_db(np.abs(spectrum[:, :N_BINS]) * _MAGNITUDE_SCALE)
-        for first in range(0, len(log_magnitude), SLICE_FRAMES):
-            part = log_magnitude[first : first + SLICE_FRAMES]
-            image = np.zeros(SLICE_SHAPE, dtype=np.float32)
-            image[:, : len(part), 0] = part.T
-            yield image
+        image = log_magnitude(spectrum)
+        for first in range(0, image.shape[1], SLICE_FRAMES):
+            part = image[:, first : first + SLICE_FRAMES]
+            yield np.pad(part, ((0, 0), (0, SLICE_FRAMES - part.shape[1])))[..., np.newaxis]
 
 
 def slice_path(folder, piece, index):
@@ -211,13 +226,9 @@ def find_slices(folder):
 
 
 def _spectra(audio):
-    """Yields (first frame, complex64 array [shape=(n_frames, 513)]) for blocks of `_BLOCK_FRAMES` frames."""
-    import scipy.fft  # 0.2 s that who only wants the constants need not wait for
-
+    """Yields (first frame, complex64 array [shape=(513, n_frames)]) for blocks of `_BLOCK_FRAMES` frames of `stft`."""
     n_frames = count_frames(len(audio))
     for first in range(0, n_frames, _BLOCK_FRAMES):
         last = min(first + _BLOCK_FRAMES, n_frames)
         start, stop = first * HOP_LENGTH - N_FFT // 2, (last - 1) * HOP_LENGTH + N_FFT // 2
-        block = np.pad(audio[max(0, start) : stop], (max(0, -start), max(0, stop - len(audio))))
-        frames = np.lib.stride_tricks.sliding_window_view(block, N_FFT)[::HOP_LENGTH] * WINDOW
-        yield first, scipy.fft.rfft(frames, axis=-1, overwrite_x=True)
+        yield first, frame_spectra(np.pad(audio[max(0, start) : stop], (max(0, -start), max(0, stop - len(audio)))))

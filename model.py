@@ -17,13 +17,14 @@ CONFIG_NAME = "config.json"
 WEIGHTS_ENDING = ".weights.h5"
 
 
-def Generator(base_filters=64, n_inputs=1, dtype="float32"):
+def Generator(base_filters=64, n_inputs=1, dtype="float32", fresh=True):
     """The U-Net (Isola et al. 2017, appendix 6.1.1): 256 × 256 down to 1 × 1 and up again, with skips.
 
     Args:
         base_filters: filters of the first layer; the others scale with it. 64 is the paper's, 54.4 M parameters.
         n_inputs: images that it takes: 1 (source), or 2 (source, style).
         dtype: a Keras precision such as "mixed_float16". The output is float32 whatever it is.
+        fresh: whether weights are drawn; otherwise they are 0, in less time, for who loads them.
 
     Returns:
         `keras.Model`: images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image.
@@ -43,7 +44,7 @@ def Generator(base_filters=64, n_inputs=1, dtype="float32"):
     ]
     skips = []
     for number, (factor, normalised) in enumerate(encoder, 1):
-        x = _downsample(x, f"down{number}", base_filters * factor, normalised, dtype)
+        x = _downsample(x, f"down{number}", base_filters * factor, normalised, dtype, fresh)
         skips.append(x)
 
     decoder = [  # filters, whether with dropout; the shape after the skip is joined to it
@@ -56,11 +57,11 @@ def Generator(base_filters=64, n_inputs=1, dtype="float32"):
         (1, False),  # (batch, 128, 128, 128)
     ]
     for number, ((factor, dropout), skip) in enumerate(zip(decoder, reversed(skips[:-1]), strict=True), 1):
-        x = _upsample(x, f"up{number}", base_filters * factor, dropout, dtype)
+        x = _upsample(x, f"up{number}", base_filters * factor, dropout, dtype, fresh)
         x = layers.Concatenate(name=f"up{number}_skip", dtype=dtype)([x, skip])
 
     x = layers.Conv2DTranspose(
-        1, 4, strides=2, padding="same", kernel_initializer=_initializer(), name="last", dtype=dtype
+        1, 4, strides=2, padding="same", kernel_initializer=_initializer(fresh), name="last", dtype=dtype
     )(x)  # (batch, 256, 256, 1)
     x = layers.Activation("tanh", name="generated", dtype="float32")(x)
     return keras.Model(inputs if n_inputs > 1 else inputs[0], x, name="generator")
@@ -88,11 +89,11 @@ def Discriminator(base_filters=64, dtype="float32"):
     return keras.Model([source, target], x, name="discriminator")
 
 
-def _initializer():
-    return keras.initializers.RandomNormal(0.0, 0.02)
+def _initializer(fresh=True):
+    return keras.initializers.RandomNormal(0.0, 0.02) if fresh else "zeros"
 
 
-def _convolution(kind, name, filters, dtype):
+def _convolution(kind, name, filters, dtype, fresh):
     """A layer that halves (Conv2D) or doubles (Conv2DTranspose) both axes; no bias, as a normalization follows."""
     return kind(
         filters,
@@ -100,21 +101,21 @@ def _convolution(kind, name, filters, dtype):
         strides=2,
         padding="same",
         use_bias=False,
-        kernel_initializer=_initializer(),
+        kernel_initializer=_initializer(fresh),
         name=f"{name}_conv",
         dtype=dtype,
     )
 
 
-def _downsample(x, name, filters, normalised, dtype):
-    x = _convolution(layers.Conv2D, name, filters, dtype)(x)
+def _downsample(x, name, filters, normalised, dtype, fresh=True):
+    x = _convolution(layers.Conv2D, name, filters, dtype, fresh)(x)
     if normalised:
         x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
     return layers.LeakyReLU(negative_slope=0.3, name=name, dtype=dtype)(x)
 
 
-def _upsample(x, name, filters, dropout, dtype):
-    x = _convolution(layers.Conv2DTranspose, name, filters, dtype)(x)
+def _upsample(x, name, filters, dropout, dtype, fresh):
+    x = _convolution(layers.Conv2DTranspose, name, filters, dtype, fresh)(x)
     x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
     if dropout:
         x = layers.Dropout(0.5, name=f"{name}_dropout", dtype=dtype)(x)
@@ -175,7 +176,7 @@ def load_generator(path):
         size = {key: int(config["model"][key]) for key in ("base_filters", "n_inputs")}
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{config_path} does not say model.base_filters and model.n_inputs; restore it") from None
-    generator = Generator(**size)
+    generator = Generator(**size, fresh=False)
     load_weights(generator, path)
     return generator, config
 
@@ -212,7 +213,7 @@ def _load_legacy(path, group):
     if len(kernel) != 4 or kernel[2] not in (1, 2):
         raise UserError(f"--model {path} holds no weights of a generator of this kind (first kernel: {kernel})")
     size = {"base_filters": int(kernel[3]), "n_inputs": int(kernel[2])}
-    generator = Generator(**size)
+    generator = Generator(**size, fresh=False)
     expected = [tuple(variable.shape) for variable in generator.weights]
     found = [array.shape for array in arrays]
     if found != expected:

@@ -10,7 +10,7 @@ import dataset
 import files
 import plots
 from cli import UserError
-from transfer import make_generate, transfer_mono
+from transfer import make_generate, transfer_audio
 
 SAMPLE_SLICES = 5  # 15 s of music
 
@@ -66,7 +66,10 @@ def make_sampler(folder, generator, cases, own_excerpt=None):
             with files.replacing(place / f"prediction{ending}.npy") as partial:
                 np.save(partial, predicted.astype(np.float16))
             if excerpt is not None:
-                _write(place / f"prediction{ending}.wav", transfer_mono(excerpt, generate))
+                _write(
+                    place / f"prediction{ending}.wav",
+                    transfer_audio(excerpt[np.newaxis], data.SAMPLE_RATE, generate)[0],
+                )
         plots.save_spectrograms(place / "spectrogram.png", rows, title=f"{cases[0].piece}, epoch {epoch}")
         _animate(folder, [(ending, images) for _, ending, images, *_ in shows], epoch)
         return place

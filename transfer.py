@@ -1,11 +1,18 @@
-"""Audio through a network: magnitude in overlapping slices, cross-faded at the joins, with the input's phase."""
+"""Audio through a network, in blocks: magnitude in overlapping slices that are cross-faded, a phase, audio again."""
+
+import itertools
 
 import numpy as np
 import tensorflow as tf
 
 import data
+import phases
+import streaming
 
 OVERLAP_FRAMES = 32  # of the 256 of a slice; what it costs and gives is in docs/benchmarks.md
+BATCH_SIZE = 8
+_EDGE_BINS = 32  # below 11 kHz, whose change of level the band above follows
+_MAX_HIGH_GAIN = 4.0  # 12 dB
 
 
 def make_generate(generator, styles=None):
@@ -31,63 +38,113 @@ def make_generate(generator, styles=None):
     return lambda images: infer(images).numpy()
 
 
-def transfer_audio(audio, sample_rate, generate, overlap=OVERLAP_FRAMES, batch_size=8):
-    """Transfers the timbre of audio of any rate and number of channels, each channel by itself.
+def transfer(
+    blocks,
+    sample_rate,
+    generate,
+    overlap=OVERLAP_FRAMES,
+    batch_size=BATCH_SIZE,
+    phase="griffinlim_input",
+    phase_iterations=8,
+    high_band="none",
+    seed=0,
+):
+    """Transfers the timbre of audio of any length, rate and number of channels, block by block.
 
     Args:
-        audio: float32 array [shape=(n_channels, n_samples)].
+        blocks: iterable of float32 arrays [shape=(n_channels, n_samples)].
         sample_rate: Hz.
         generate: what `make_generate` gives.
         overlap: frames that neighbouring slices share.
         batch_size: slices handed to the network at a time.
+        phase, phase_iterations, seed: see `phases.with_phase`.
+        high_band: what sounds above 11 kHz: "none", or "input" for the input's, at the level that the network gives the
+            band just below.
 
-    Returns:
-        float32 array [shape=(n_channels, n_samples)] at the same rate. It is not limited to [-1, 1].
+    Yields:
+        float32 arrays [shape=(n_channels, n_samples)] at the same rate: as many samples as went in, or some more, which
+        are to be cut off. They are not limited to [-1, 1].
     """
-    n_channels, n_samples = audio.shape
-    result = np.zeros_like(audio)
-    for channel in range(n_channels):
-        mono = data.resample(audio[channel], sample_rate, data.SAMPLE_RATE)
-        mono = data.resample(transfer_mono(mono, generate, overlap, batch_size), data.SAMPLE_RATE, sample_rate)
-        length = min(n_samples, len(mono))
-        result[channel, :length] = mono[:length]
-    return result
+    spectra = streaming.stft(streaming.resample(blocks, sample_rate, data.SAMPLE_RATE))
+    spectra = ((data.log_magnitude(spectrum), spectrum) for spectrum in spectra)
+    # The phase of a group is found while the network makes the next one.
+    transferred = streaming.look_ahead(_transferred(spectra, generate, overlap, batch_size))
+    magnitudes = ((_magnitude(image, spectrum, high_band), spectrum) for image, spectrum in transferred)
+    audio = streaming.istft(phases.with_phase(magnitudes, phase, phase_iterations, seed))
+    yield from streaming.resample(audio, data.SAMPLE_RATE, sample_rate)
 
 
-def transfer_mono(audio, generate, overlap=OVERLAP_FRAMES, batch_size=8):
-    """Transfers the timbre of 44.1 kHz mono audio: float32 array [shape=(n_samples,)] to another of the same length."""
-    magnitude, phase = data.magnitude_and_phase(data.stft(audio))
-    log_magnitude = transfer_log_magnitude(data.amplitude_to_db(magnitude), generate, overlap, batch_size)
-    spectrogram = data.from_magnitude_and_phase(data.db_to_amplitude(log_magnitude), phase)
-    return data.istft(spectrogram, len(audio))
+def transfer_audio(audio, sample_rate, generate, **settings):
+    """`transfer` of an array [shape=(n_channels, n_samples)], of any samples, to another of the same shape."""
+    _, n_samples = audio.shape
+    result = np.concatenate(list(transfer([audio], sample_rate, generate, **settings)), axis=1)[:, :n_samples]
+    return np.pad(result, ((0, 0), (0, n_samples - result.shape[1])))
 
 
-def transfer_log_magnitude(log_magnitude, generate, overlap=OVERLAP_FRAMES, batch_size=8):
+def transfer_log_magnitude(log_magnitude, generate, overlap=OVERLAP_FRAMES, batch_size=BATCH_SIZE):
     """Runs a log-magnitude spectrogram of any length through the network.
 
     Slices start every 256 - `overlap` frames; where two overlap, a linear cross-fade joins them.
 
     Args:
         log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1].
-        generate, overlap, batch_size: as for `transfer_audio`.
+        generate, overlap, batch_size: as for `transfer`.
 
     Returns:
         float32 array of the same shape and range.
     """
-    n_bins, n_frames = log_magnitude.shape
-    hop = data.SLICE_FRAMES - overlap
-    starts = range(0, max(1, n_frames - overlap), hop)
-    rising = np.arange(1, data.SLICE_FRAMES + 1, dtype=np.float32) / (overlap + 1)
-    weight = np.minimum(1, np.minimum(rising, rising[::-1]))  # (256 frames,)
+    image = log_magnitude[np.newaxis]
+    return np.concatenate(
+        [part[0] for part, _ in _transferred([(image, image)], generate, overlap, batch_size)], axis=1
+    )
 
-    total = np.zeros((n_bins, starts[-1] + data.SLICE_FRAMES), dtype=np.float32)
-    weights = np.zeros(total.shape[1], dtype=np.float32)
-    padded = np.pad(log_magnitude, ((0, 0), (0, total.shape[1] - n_frames)))
-    for first in range(0, len(starts), batch_size):
-        chosen = starts[first : first + batch_size]
-        images = np.stack([padded[:, start : start + data.SLICE_FRAMES, np.newaxis] for start in chosen])
-        generated = data.from_network(generate(data.to_network(images)))
-        for start, image in zip(chosen, generated, strict=True):
-            total[:, start : start + data.SLICE_FRAMES] += image[..., 0] * weight
-            weights[start : start + data.SLICE_FRAMES] += weight
-    return np.clip(total / weights, 0, 1)[:, :n_frames]
+
+def _transferred(blocks, generate, overlap, batch_size):
+    """Yields log-magnitude as the network makes it, and what stood beside it.
+
+    Args:
+        blocks: iterable of log-magnitude [shape=(n_channels, 256, n_frames)] and another array of as many frames.
+    """
+    width, hop, tail = data.SLICE_FRAMES, data.SLICE_FRAMES - overlap, None
+    rising = np.arange(1, width + 1, dtype=np.float32) / (overlap + 1)
+    weight = np.minimum(1, np.minimum(rising, rising[::-1]))  # (256 frames,)
+    for (image, beside), last in _groups(blocks, hop, overlap, batch_size):
+        n_frames = image.shape[-1]
+        count = max(1, -(-(n_frames - overlap) // hop))
+        image = np.pad(image, ((0, 0), (0, 0), (0, count * hop + overlap - n_frames)))
+        slices = np.stack([image[..., start : start + width] for start in range(0, count * hop, hop)])
+        generated = data.from_network(generate(data.to_network(slices.reshape(-1, *data.SLICE_SHAPE))))
+        total = np.zeros_like(image)
+        weights = np.zeros(image.shape[-1], dtype=np.float32)
+        for start, part in zip(range(0, count * hop, hop), generated.reshape(slices.shape), strict=True):
+            total[..., start : start + width] += part * weight
+            weights[start : start + width] += weight
+        if tail is not None:
+            total[..., :overlap] += tail[0]
+            weights[:overlap] += tail[1]
+        tail = total[..., count * hop :].copy(), weights[count * hop :].copy()
+        end = n_frames if last else count * hop
+        yield np.clip(total[..., :end] / weights[:end], 0, 1), beside[..., :end]
+
+
+def _groups(blocks, hop, overlap, batch_size):
+    """As many frames at a time as make about a batch of all channels' slices."""
+    blocks = iter(blocks)
+    first = next(blocks, None)
+    if first is None:
+        return
+    count = max(1, batch_size // len(first[0]))
+    yield from streaming.regroup(itertools.chain([first], blocks), count * hop, overlap)
+
+
+def _magnitude(log_magnitude, spectrum, high_band):
+    """The magnitude of what shall sound, on the scale of the spectrum: of 256 bins, or of all 513 with a high band."""
+    magnitude = data.stft_magnitude(log_magnitude)
+    if high_band == "none":
+        return magnitude
+    n_bins = magnitude.shape[1]
+    edge = slice(n_bins - _EDGE_BINS, n_bins)
+    before = np.sqrt(np.mean(np.abs(spectrum[:, edge]) ** 2, axis=1, keepdims=True))
+    after = np.sqrt(np.mean(magnitude[:, edge] ** 2, axis=1, keepdims=True))
+    gain = np.minimum(after / np.maximum(before, 1e-9), _MAX_HIGH_GAIN)
+    return np.concatenate([magnitude, np.abs(spectrum[:, n_bins:]) * gain], axis=1)

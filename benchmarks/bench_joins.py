@@ -35,7 +35,7 @@ def main():
     from transfer import make_generate, transfer_log_magnitude
 
     def log_magnitude(path):
-        return data.amplitude_to_db(data.magnitude_and_phase(data.stft(data.load_audio(path)))[0])
+        return data.log_magnitude(data.stft(data.load_audio(path)))
 
     generate = make_generate(load_generator(arguments.model)[0])
     source = log_magnitude(arguments.input)
