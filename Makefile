@@ -42,6 +42,7 @@ bench: demo
 	$(RUN) benchmarks/bench_data.py
 	$(RUN) benchmarks/bench_training.py
 	$(RUN) benchmarks/bench_joins.py
+	$(RUN) benchmarks/bench_predict.py
 
 clean:
 	rm -rf $(DEMO) .pytest_cache .ruff_cache

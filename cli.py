@@ -54,6 +54,14 @@ def positive_int(text):
     return value
 
 
+def natural(text):
+    """An argparse type: an integer of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 0")
+    return value
+
+
 def positive_float(text):
     """An argparse type: a finite number above 0."""
     value = float(text)
@@ -99,19 +107,47 @@ def flatten(lists):
     return list(dict.fromkeys(item for items in lists for item in items))
 
 
-def progress(items, total, unit):
-    """Yields from `items`, showing a tqdm bar on a terminal and a plain line every ten seconds elsewhere."""
-    if sys.stderr.isatty():
-        from tqdm import tqdm
+class Bar:
+    """How far long work is: a tqdm bar on a terminal, a plain line every ten seconds elsewhere."""
 
-        yield from tqdm(items, total=total, unit=f" {unit}")
-        return
-    started = shown = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
-        if time.monotonic() - shown >= 10:
-            shown = time.monotonic()
-            print(f"{done} of {total} {unit}, {shown - started:.0f} s", file=sys.stderr, flush=True)
+    def __init__(self, total, unit):
+        self._total, self._unit, self._done, self._bar = total, unit, 0, None
+        self._started = self._shown = time.monotonic()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit=f" {unit}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, amount=1):
+        self._done += amount
+        if self._bar is not None:
+            self._bar.update(amount)
+        elif time.monotonic() - self._shown >= 10:
+            self._shown = time.monotonic()
+            seconds = self._shown - self._started
+            print(f"{self._done:.0f} of {self._total:.0f} {self._unit}, {seconds:.0f} s", file=sys.stderr, flush=True)
+
+    def write(self, line):
+        """Prints a line without breaking the bar."""
+        if self._bar is not None:
+            self._bar.write(line)
+        else:
+            print(line, flush=True)
+
+
+def progress(items, total, unit):
+    """Yields from `items`, with a `Bar`."""
+    with Bar(total, unit) as bar:
+        for item in items:
+            yield item
+            bar.update()
 
 
 def in_parallel(function, calls, jobs, unit):

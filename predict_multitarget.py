@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Plays a recording with the instrument of another recording, by a model of train_multitarget.py.
+"""Plays recordings with the instrument of another recording, by a model of train_multitarget.py.
 
 The style is any recording of an instrument that the model was trained for, of any length and any music. The part of it
-that is used is always the same: the fullest 3 s, or those from --style_start on. The output is as long as the input, at
-its sample rate and with its channels.
+that is used is always the same: the fullest 3 s, or those from --style_start on. All else is as in predict.py.
 
 example:
   python predict_multitarget.py --model models/keyboard_acoustic_2_any --input piano.wav --style strings.wav
@@ -34,14 +33,15 @@ def parse_arguments():
 
 def read_style(arguments):
     """The slices of the style, as the network sees them, and the seconds at which each begins."""
+    import audio_files
     import data
     from styles import choose_slices
 
     if not Path(arguments.style).is_file():
         raise UserError(f"--style {arguments.style} is not a file; it must be a recording of the target instrument")
     try:
-        magnitude, _ = data.magnitude_and_phase(data.stft(data.load_audio(arguments.style)))
-        chosen, begins = choose_slices(data.amplitude_to_db(magnitude), arguments.style_slices, arguments.style_start)
+        image = data.log_magnitude(data.stft(audio_files.load_mono(arguments.style)))
+        chosen, begins = choose_slices(image, arguments.style_slices, arguments.style_start)
     except ValueError as error:
         raise UserError(f"--style {arguments.style} {error}") from None
     return data.to_network(chosen), begins
@@ -49,22 +49,22 @@ def read_style(arguments):
 
 def main():
     arguments = parse_arguments()
-    prediction.check_paths(arguments)
-    audio, sample_rate = prediction.read_input(arguments.input)
+    jobs = prediction.check(arguments)
     styles, begins = read_style(arguments)
+    if not jobs:
+        return 0
     running_on = start_tensorflow(arguments.gpu)
 
     from model import load_generator
     from transfer import make_generate
 
-    generator, config = load_generator(arguments.model)
+    generator, config = load_generator(prediction.find_model(arguments))
     if config["model"]["n_inputs"] != 2:
         raise UserError(f"--model {arguments.model} takes no style; predict.py is for such models")
     print(f"style: {arguments.style} from {', '.join(f'{begin:.2f} s' for begin in begins)}")
     if len(begins) < arguments.style_slices:
         print(f"it holds {len(begins)} slices that sound, not {arguments.style_slices}")
-    prediction.convert(audio, sample_rate, make_generate(generator, styles), arguments.output, running_on)
-    return 0
+    return prediction.convert_all(jobs, make_generate(generator, styles), arguments, running_on)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,17 @@ def test_chain_pairs_have_the_same_names_and_lengths(chain):
     assert 0 <= image.min() < image.max() <= 1
 
 
+def test_folders_and_models_are_told(chain, tmp_path):
+    model = chain / "models" / f"{ORIGIN}_2_{TARGET}"
+    folder = chain / "audios" / ORIGIN
+    result = run_script("predict.py", "--model", model, "--input", folder, "--output", tmp_path, check=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in folder.iterdir())
+    assert result.stdout.count("1 channels, 44100 Hz, on the CPU") == 4
+    assert "models" in run_script("predict.py", "--list_models", check=0).stdout
+    wrong = ("predict.py", "--model", "no_such_model", "--input", folder, "--output", tmp_path / "new")
+    assert "no model's name" in one_line(run_script(*wrong, check=2).stderr)
+
+
 def test_epoch_samples_are_picture_and_audio(chain):
     folder = chain / "output" / f"{ORIGIN}_2_{TARGET}"
     assert (folder / "001" / "spectrogram.png").read_bytes().startswith(b"\x89PNG")
@@ -116,8 +127,7 @@ def test_predict_refuses_before_it_writes(chain, tmp_path):
     (tmp_path / "text.wav").write_text("not audio")
     (tmp_path / "out.wav").write_bytes(b"precious")
     cases = [
-        (model, "in.wav", "out.wav", "--overwrite"),
-        (model, "in.wav", "in.wav", "is the input"),
+        (model, "in.wav", "in.wav", "is an input"),
         (model, "nowhere.wav", "new.wav", "is not a file"),
         (model, "text.wav", "new.wav", "not an audio file"),
         (model, "empty.wav", "new.wav", "holds no samples"),
@@ -128,8 +138,10 @@ def test_predict_refuses_before_it_writes(chain, tmp_path):
         result = run_script("predict.py", "--model", weights, "--input", source, "--output", output, cwd=tmp_path)
         assert result.returncode == 2
         assert told in one_line(result.stderr)
-    assert (tmp_path / "out.wav").read_bytes() == b"precious"
     assert not (tmp_path / "new.wav").exists()
+    words = ("predict.py", "--model", model, "--input", "in.wav", "--output", "out.wav")
+    assert "skipped: out.wav exists" in run_script(*words, cwd=tmp_path, check=0).stdout
+    assert (tmp_path / "out.wav").read_bytes() == b"precious"
 
 
 def test_synthesis_again_does_nothing_and_other_settings_are_refused(chain, midi_path):

@@ -1,0 +1,139 @@
+"""Audio files as streams: whatever libsndfile or FFmpeg (through PyAV) reads, and what libsndfile writes."""
+
+import numpy as np
+
+import data
+
+BLOCK_SAMPLES = 1 << 18  # 6 s at 44.1 kHz
+ENDINGS = (".wav", ".flac", ".ogg", ".mp3")  # that can be written
+INPUT_ENDINGS = (
+    *ENDINGS,
+    *(".aif", ".aiff", ".aac", ".au", ".caf", ".m4a", ".m4b", ".mp2", ".mp4", ".oga", ".opus", ".w64", ".webm", ".wma"),
+)
+
+
+class Reader:
+    """An audio file that is read in blocks.
+
+    Attributes:
+        sample_rate: Hz.
+        n_channels: number of channels.
+        subtype: libsndfile's name of how samples are stored, or None.
+        expected_samples: samples that the file says it holds, for progress; it may be wrong.
+        n_samples: samples read so far; after `blocks` has ended, those that there are.
+    """
+
+    def __init__(self, path):
+        """Opens a file.
+
+        Raises:
+            ValueError: if it is not audio.
+        """
+        import soundfile
+
+        self.n_samples, self._path = 0, path
+        try:
+            self._file = soundfile.SoundFile(path)
+        except soundfile.LibsndfileError as error:
+            self._file, reason = None, error.error_string.strip().rstrip(".")
+        if self._file:
+            self.sample_rate, self.n_channels = self._file.samplerate, self._file.channels
+            self.subtype, self.expected_samples = self._file.subtype, self._file.frames
+        else:
+            self._open_with_ffmpeg(reason)
+
+    def _open_with_ffmpeg(self, reason):
+        import av
+
+        try:
+            self._container = av.open(str(self._path), metadata_errors="replace")
+            self._stream = self._container.streams.audio[0]
+            self.sample_rate, self.n_channels = self._stream.rate, self._stream.channels
+            if not self.sample_rate or not self.n_channels:  # FFmpeg went by the file's name alone
+                raise IndexError
+        except (av.FFmpegError, IndexError):
+            raise ValueError(f"not an audio file that can be read ({reason})") from None
+        seconds = float(self._stream.duration * self._stream.time_base) if self._stream.duration else 0.0
+        self.subtype, self.expected_samples = None, round(seconds * self.sample_rate)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        (self._file or self._container).close()
+
+    def blocks(self):
+        """Yields float32 arrays [shape=(n_channels, n_samples)], in [-1, 1] unless the file is floating point.
+
+        Raises:
+            ValueError: if the file is damaged, or holds values that are not numbers.
+        """
+        for block in self._soundfile_blocks() if self._file else self._ffmpeg_blocks():
+            if not np.isfinite(block).all():
+                raise ValueError("holds samples that are not numbers (NaN or infinity)")
+            self.n_samples += block.shape[1]
+            yield block
+
+    def _soundfile_blocks(self):
+        import soundfile
+
+        while True:
+            try:
+                block = self._file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise ValueError(f"is damaged after {self.n_samples / self.sample_rate:.1f} s ({error})") from None
+            if not len(block):
+                return
+            yield np.ascontiguousarray(block.T)
+
+    def _ffmpeg_blocks(self):
+        import av
+
+        resampler = av.AudioResampler(format="fltp")  # planar float; rate and layout stay
+        try:
+            for frame in self._container.decode(self._stream):
+                for converted in resampler.resample(frame):
+                    yield converted.to_ndarray()
+        except av.FFmpegError as error:
+            raise ValueError(f"is damaged after {self.n_samples / self.sample_rate:.1f} s ({error})") from None
+
+
+def load_mono(path):
+    """Reads a whole file, mixed to mono and resampled to 44.1 kHz: float32 array [shape=(n_samples,)].
+
+    Raises:
+        ValueError: if it is not audio, damaged, or empty.
+    """
+    with Reader(path) as reader:
+        parts = [block.mean(axis=0) for block in reader.blocks()]
+        if not parts:
+            raise ValueError("holds no samples")
+        return data.resample(np.concatenate(parts), reader.sample_rate, data.SAMPLE_RATE)
+
+
+def open_to_write(path, sample_rate, n_channels, subtype):
+    """Opens a `soundfile.SoundFile` to write; the format is that of the path's ending.
+
+    Raises:
+        ValueError: if the format cannot hold the audio (MP3 has its own few rates, and two channels at most).
+    """
+    import soundfile
+
+    try:
+        return soundfile.SoundFile(path, "w", sample_rate, n_channels, subtype)
+    except (soundfile.LibsndfileError, ValueError) as error:
+        ending = path.suffix[1:].upper()
+        reason = getattr(error, "error_string", error)
+        raise ValueError(
+            f"has {n_channels} channels at {sample_rate} Hz, which {ending} cannot hold ({reason}); .wav can"
+        ) from None
+
+
+def subtypes(ending):
+    """libsndfile's names of how the samples of a format can be stored."""
+    import soundfile
+
+    return sorted(soundfile.available_subtypes(ending[1:].upper()))
