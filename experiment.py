@@ -26,16 +26,16 @@ CHANGEABLE = (
 )
 
 
-def add_pair_arguments(parser):
-    """Adds the pair of instruments that a model is for."""
+def parse_pair_arguments(parser):
+    """Parses the flags of a script that trains a model for one pair of instruments."""
     parser.add_argument("--origin", type=cli.instrument_name, required=True, help="instrument to convert from")
     parser.add_argument("--target", type=cli.instrument_name, required=True, help="instrument to convert to")
-
-
-def check_pair_arguments(parser, arguments):
-    """Ends the script with one line if the two instruments are the same."""
+    add_arguments(parser)
+    arguments = parser.parse_args()
+    check_arguments(parser, arguments)
     if arguments.origin == arguments.target:
         parser.error(f"argument --target: must differ from --origin {arguments.origin}")
+    return arguments
 
 
 def add_arguments(parser):

@@ -15,13 +15,8 @@ from device import start_tensorflow
 
 def parse_arguments():
     parser = cli.ArgumentParser(__doc__)
-    experiment.add_pair_arguments(parser)
     parser.add_argument("--lr", type=cli.positive_float, default=5e-5, help="learning rate")
-    experiment.add_arguments(parser)
-    arguments = parser.parse_args()
-    experiment.check_arguments(parser, arguments)
-    experiment.check_pair_arguments(parser, arguments)
-    return arguments
+    return experiment.parse_pair_arguments(parser)
 
 
 def main():
