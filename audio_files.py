@@ -46,12 +46,12 @@ class Reader:
         import av
 
         try:
-            self._container = av.open(str(self._path), metadata_errors="replace")
+            self._container = av.open(str(self._path))
             self._stream = self._container.streams.audio[0]
             self.sample_rate, self.n_channels = self._stream.rate, self._stream.channels
             if not self.sample_rate or not self.n_channels:  # FFmpeg went by the file's name alone
                 raise IndexError
-        except (av.FFmpegError, IndexError):
+        except (av.FFmpegError, IndexError, UnicodeDecodeError):  # the last of metadata
             raise ValueError(f"not an audio file that can be read ({reason})") from None
         seconds = float(self._stream.duration * self._stream.time_base) if self._stream.duration else 0.0
         self.subtype, self.expected_samples = None, round(seconds * self.sample_rate)
