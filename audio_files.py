@@ -101,7 +101,7 @@ class Reader:
             raise ValueError(f"is damaged after {self.n_samples / self.sample_rate:.1f} s ({error})") from None
 
 
-def load_mono(path):
+def load_audio(path):
     """Reads a whole file, mixed to mono and resampled to 44.1 kHz: float32 array [shape=(n_samples,)].
 
     Raises:

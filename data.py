@@ -1,4 +1,4 @@
-"""Audio and spectrograms: reading and writing audio, STFT, log-magnitude, slices."""
+"""Spectrograms of audio: STFT, log-magnitude, slices, and their inverses."""
 
 import os
 import re
@@ -22,43 +22,6 @@ WINDOW = np.hanning(N_FFT).astype(np.float32)
 _OVERLAP = WINDOW[:HOP_LENGTH] ** 2 + WINDOW[HOP_LENGTH:] ** 2
 _MAGNITUDE_SCALE = np.float32(2 / WINDOW.sum())  # a full-scale sine is 1
 _BLOCK_FRAMES = 4096
-
-
-def load_audio(path, sample_rate=SAMPLE_RATE):
-    """Reads an audio file, mixed to mono and resampled.
-
-    Args:
-        path: a file that libsndfile reads (WAV, FLAC, OGG, MP3, …).
-        sample_rate: Hz to resample to.
-
-    Returns:
-        float32 array [shape=(n_samples,)].
-
-    Raises:
-        ValueError: if the file is not audio or holds values that are not numbers.
-    """
-    audio, native_rate = read_audio(path)
-    return resample(audio.mean(axis=0), native_rate, sample_rate)
-
-
-def read_audio(path):
-    """Reads an audio file as it is.
-
-    Returns:
-        float32 array [shape=(n_channels, n_samples)], in [-1, 1] unless the file is floating point, and its rate in Hz.
-
-    Raises:
-        ValueError: if the file is not audio or holds values that are not numbers.
-    """
-    import soundfile
-
-    try:
-        audio, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"not an audio file that can be read ({error.error_string.strip().rstrip('.')})") from None
-    if not np.isfinite(audio).all():
-        raise ValueError("holds samples that are not numbers (NaN or infinity)")
-    return np.ascontiguousarray(audio.T), sample_rate
 
 
 def resample(audio, sample_rate, target_rate):

@@ -9,9 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 import data
+import files
 from cli import UserError
 
 _HEADER_BYTES = 128  # of a .npy file of this shape and type, whatever NumPy version wrote it
+_HEADER = b"{'descr': '<f2', 'fortran_order': False, 'shape': (256, 256, 1), }"
 _SLICE_BYTES = _HEADER_BYTES + 2 * int(np.prod(data.SLICE_SHAPE))
 
 
@@ -180,6 +182,16 @@ def sounding_shares(paths):
     return np.concatenate(list(dataset.batch(256).as_numpy_iterator()))
 
 
+def recording(dataset_path, instrument, piece):
+    """The audio that slices were made from, as compute_features.py has noted it; None if it is not there."""
+    record_path = Path(dataset_path) / "features.json"
+    if not record_path.is_file():
+        return None
+    entry = files.read_json(record_path).get("entries", {}).get(f"{instrument}/{piece}", {})
+    path = Path(entry.get("path", ""))
+    return path if path.is_file() else None
+
+
 def load_slices(paths):
     """Reads slices as the network sees them: float32 array [shape=(n, 256, 256, 1)] in [-1, 1]."""
     return np.stack([data.to_network(np.load(path).astype(np.float32)) for path in paths])
@@ -199,6 +211,11 @@ def _usable_slices(dataset_path, instrument, notices):
     if not found:
         there = ", ".join(sorted(path.name for path in dataset_path.iterdir() if path.is_dir())) or "no folders"
         raise UserError(f"--dataset_path {dataset_path} holds no slices of {instrument}; it holds {there}")
+    first = min(entry.path for entries in found.values() for entry in entries.values())
+    with open(first, "rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if header.startswith(b"\x93NUMPY") and _HEADER not in header and b"fortran_order': True" in header:
+        raise UserError(f"{first} is stored in Fortran order; make the slices again (compute_features.py --overwrite)")
     slices, damaged = {}, 0
     for piece, entries in found.items():
         for index, entry in entries.items():

@@ -40,7 +40,7 @@ def read_style(arguments):
     if not Path(arguments.style).is_file():
         raise UserError(f"--style {arguments.style} is not a file; it must be a recording of the target instrument")
     try:
-        image = data.log_magnitude(data.stft(audio_files.load_mono(arguments.style)))
+        image = data.log_magnitude(data.stft(audio_files.load_audio(arguments.style)))
         chosen, begins = choose_slices(image, arguments.style_slices, arguments.style_start)
     except ValueError as error:
         raise UserError(f"--style {arguments.style} {error}") from None

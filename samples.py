@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+import audio_files
 import data
 import dataset
 import files
@@ -18,7 +19,7 @@ SAMPLE_SLICES = 5  # 15 s of music
 def read_excerpt(path):
     """Reads the first 15 s of the audio that `--sample_audio` names; a `UserError` if it is none."""
     try:
-        return data.load_audio(path)[: _samples(SAMPLE_SLICES)]
+        return audio_files.load_audio(path)[: _samples(SAMPLE_SLICES)]
     except ValueError as error:
         raise UserError(f"--sample_audio {path} {error}") from None
 
@@ -97,16 +98,12 @@ def _animate(folder, shows, last):
 def _recorded_audio(slice_path):
     """The audio of a slice and what follows, as far as a sample goes; None if it is not found."""
     slice_path = Path(slice_path)
-    record_path = slice_path.parents[1] / "features.json"
-    if not record_path.is_file():
-        return None
     name = data.SLICE_NAME.fullmatch(slice_path.name)
-    entry = files.read_json(record_path).get("entries", {}).get(f"{slice_path.parent.name}/{name['piece']}", {})
-    path = Path(entry.get("path", ""))
-    if not path.is_file():
+    path = dataset.recording(slice_path.parents[1], slice_path.parent.name, name["piece"])
+    if path is None:
         return None
     start = int(name["index"]) * _samples(1)
-    return data.load_audio(path)[start : start + _samples(SAMPLE_SLICES)]
+    return audio_files.load_audio(path)[start : start + _samples(SAMPLE_SLICES)]
 
 
 def _samples(n_slices):

@@ -30,12 +30,13 @@ def main():
     from device import start_tensorflow
 
     running_on = start_tensorflow()
+    import audio_files
     import data
     from model import load_generator
     from transfer import make_generate, transfer_log_magnitude
 
     def log_magnitude(path):
-        return data.log_magnitude(data.stft(data.load_audio(path)))
+        return data.log_magnitude(data.stft(audio_files.load_audio(path)))
 
     generate = make_generate(load_generator(arguments.model)[0])
     source = log_magnitude(arguments.input)

@@ -37,6 +37,7 @@ def main():
     running_on = start_tensorflow()
     import librosa
 
+    import audio_files
     import data
     from model import load_generator
     from styles import choose_slices
@@ -45,7 +46,7 @@ def main():
     length = int(arguments.seconds * data.SAMPLE_RATE)
 
     def load(instrument, piece):
-        return data.load_audio(arguments.audios_path / instrument / f"{piece}.wav")
+        return audio_files.load_audio(arguments.audios_path / instrument / f"{piece}.wav")
 
     def onsets(audio):
         return librosa.onset.onset_strength(y=audio, sr=data.SAMPLE_RATE, hop_length=data.HOP_LENGTH)

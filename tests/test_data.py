@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import audio_files
 import data
 
 
@@ -92,7 +93,7 @@ def test_load_audio_resamples_and_mixes(tmp_path, rate):
     time = np.arange(rate) / rate
     left, right = 0.6 * np.sin(2 * np.pi * 440 * time), 0.2 * np.sin(2 * np.pi * 440 * time)
     soundfile.write(tmp_path / "a.flac", np.stack([left, right], axis=1), rate)
-    audio = data.load_audio(tmp_path / "a.flac")
+    audio = audio_files.load_audio(tmp_path / "a.flac")
     expected = 0.4 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)
     assert audio.shape == (44_100,)
     assert audio.dtype == np.float32
@@ -102,7 +103,7 @@ def test_load_audio_resamples_and_mixes(tmp_path, rate):
 def test_files_that_are_not_audio_raise_value_error(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"not audio")
     with pytest.raises(ValueError, match="not an audio file"):
-        data.read_audio(tmp_path / "a.wav")
+        audio_files.load_audio(tmp_path / "a.wav")
     soundfile.write(tmp_path / "nan.wav", np.array([0, np.nan]), 44_100, subtype="FLOAT")
     with pytest.raises(ValueError, match="NaN"):
-        data.read_audio(tmp_path / "nan.wav")
+        audio_files.load_audio(tmp_path / "nan.wav")

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from conftest import ORIGIN, TARGET, write_slices
 
+import compute_features
 import data
 import dataset
 from cli import UserError
@@ -166,3 +168,26 @@ def test_numbers_are_handed_on_with_their_slices(tmp_path):
     _, numbers = next(iter(dataset.batches((pairs.sources, [7, 8, 9]), 2, np.array([2, 0, 1]))))
     assert numbers.dtype == "int32"
     assert numbers.numpy().tolist() == [9, 7]
+
+
+def test_training_reads_the_spectrograms_that_were_cut(tmp_path):
+    # A chirp: it would show if bins and frames were exchanged on the way.
+    time = np.arange(6 * 44_100) / 44_100
+    audio = (0.3 * np.sin(2 * np.pi * (200 * time + 300 * time**2))).astype(np.float32)
+    for instrument in (ORIGIN, TARGET):
+        (tmp_path / instrument).mkdir()
+        soundfile.write(tmp_path / f"{instrument}.wav", audio, 44_100, subtype="FLOAT")
+        compute_features.compute_slices((instrument, "chirp"), tmp_path / f"{instrument}.wav", tmp_path / instrument)
+    (pairs,), _ = dataset.find_pairs([tmp_path], COUPLE)
+    (source, target) = next(dataset.batches((pairs.sources, pairs.targets), 2).as_numpy_iterator())
+    expected = data.log_magnitude(data.stft(audio))[:, :512]
+    for image in (source, target):
+        np.testing.assert_allclose(np.concatenate(image[..., 0], axis=1), data.to_network(expected), atol=2e-3)
+
+
+def test_slices_in_another_order_are_refused(tmp_path):
+    for instrument in (ORIGIN, TARGET):
+        (tmp_path / instrument).mkdir()
+        np.save(tmp_path / instrument / "a_000.npy", np.zeros((1, 256, 256), np.float16).T)
+    with pytest.raises(UserError, match=r"compute_features\.py --overwrite"):
+        dataset.find_pairs([tmp_path], COUPLE)
