@@ -12,11 +12,13 @@ import data
 import streaming
 
 SEGMENT_FRAMES, AHEAD_FRAMES, BEFORE_FRAMES = 512, 16, 8
+HELD_BINS = 24  # below 1 kHz, where partials of neighbouring pitches share bins and only the phase tells them apart
 _LEAST_POWER = np.float32(1e-30)  # far below rounding, and far above where float32 ends
+ITERATIONS, RANDOM_ITERATIONS = 8, 32  # of the estimators that start from the input's phase, and from random ones
 _ACCELERATION = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013, section 4)
 
 
-def with_phase(blocks, name, iterations, seed=0):
+def with_phase(blocks, name, iterations=None, seed=0):
     """Gives magnitudes a phase.
 
     Args:
@@ -27,12 +29,13 @@ def with_phase(blocks, name, iterations, seed=0):
             `griffinlim_input`: fast Griffin-Lim from the input's phase. `admm`: from the input's phase too, by the
             alternating direction method of multipliers (Masuyama, Yatabe and Oikawa 2019, "Griffin-Lim like phase
             recovery via ADMM").
-        iterations: of the estimators.
+        iterations: of the estimators; None for 8, and 32 from random phases.
         seed: of random phases.
 
     Yields:
         complex64 arrays [shape=(n_channels, n_bins, n_frames)].
     """
+    iterations = iterations or (RANDOM_ITERATIONS if name == "griffinlim" else ITERATIONS)
     blocks = ((magnitude, spectrum[:, : magnitude.shape[1]]) for magnitude, spectrum in blocks)
     if name == "input":
         for magnitude, spectrum in blocks:
@@ -85,7 +88,7 @@ def fast_griffin_lim(start, iterations, n_held):
     Args:
         start: complex64 array [shape=(n_channels, n_bins, n_frames)], with the magnitude and the phase to start from.
         iterations: how many.
-        n_held: number of frames at the beginning that stay as they are.
+        n_held: number of frames at the beginning that stay as they are; so do the lowest `HELD_BINS` bins.
 
     Returns:
         complex64 array of the same shape, with the same magnitude.
@@ -95,7 +98,7 @@ def fast_griffin_lim(start, iterations, n_held):
     for _ in range(iterations):
         projected = consistent(result)
         result = turn(projected + np.float32(_ACCELERATION) * (projected - previous))
-        result[..., :n_held] = start[..., :n_held]
+        _hold(result, start, n_held)
         previous = projected
     return result
 
@@ -106,12 +109,18 @@ def admm(start, iterations, n_held):
     fitting, dual = start, np.zeros_like(start)
     for _ in range(iterations):
         result = turn(fitting - dual)
-        result[..., :n_held] = start[..., :n_held]
+        _hold(result, start, n_held)
         fitting = consistent(result + dual)
         dual = dual + result - fitting
     result = turn(fitting)
-    result[..., :n_held] = start[..., :n_held]
+    _hold(result, start, n_held)
     return result
+
+
+def _hold(result, start, n_frames):
+    """Gives the first frames and the lowest bins back what they started with."""
+    result[..., :n_frames] = start[..., :n_frames]
+    result[:, :HELD_BINS] = start[:, :HELD_BINS]
 
 
 def _iterated(blocks, estimate, iterations):

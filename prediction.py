@@ -243,7 +243,7 @@ def _result(blocks, generate, arguments, sample_rate):
         generate,
         overlap=arguments.overlap,
         phase=arguments.phase,
-        phase_iterations=arguments.phase_iterations or (32 if arguments.phase == "griffinlim" else 8),
+        phase_iterations=arguments.phase_iterations,
         high_band=arguments.high_band,
         seed=arguments.seed,
     )

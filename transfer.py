@@ -45,7 +45,7 @@ def transfer(
     overlap=OVERLAP_FRAMES,
     batch_size=BATCH_SIZE,
     phase="griffinlim_input",
-    phase_iterations=8,
+    phase_iterations=None,
     high_band="none",
     seed=0,
 ):
@@ -97,6 +97,23 @@ def transfer_log_magnitude(log_magnitude, generate, overlap=OVERLAP_FRAMES, batc
     return np.concatenate(
         [part[0] for part, _ in _transferred([(image, image)], generate, overlap, batch_size)], axis=1
     )
+
+
+def resynthesize(log_magnitude, spectrum, n_samples, phase="griffinlim_input", phase_iterations=None, seed=0):
+    """Audio of a log-magnitude spectrogram, as `transfer` makes it.
+
+    Args:
+        log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1].
+        spectrum: STFT of the input, complex64 array [shape=(513, n_frames)].
+        n_samples: length of the audio.
+        phase, phase_iterations, seed: see `phases.with_phase`.
+
+    Returns:
+        float32 array [shape=(n_samples,)].
+    """
+    magnitude = data.stft_magnitude(log_magnitude)[np.newaxis]
+    blocks = phases.with_phase([(magnitude, spectrum[np.newaxis])], phase, phase_iterations, seed)
+    return np.concatenate(list(streaming.istft(blocks)), axis=1)[0, :n_samples]
 
 
 def _transferred(blocks, generate, overlap, batch_size):

@@ -14,6 +14,7 @@ from conftest import one_line
 import audio_files
 import cli
 import data
+import metrics
 import phases
 import prediction
 import pretrained
@@ -116,9 +117,9 @@ def test_regroup_looks_ahead_and_loses_nothing():
         np.testing.assert_array_equal(group, numbers[20 * index : None if last else 20 * index + 27])
 
 
-def inconsistency(spectrum):
-    """How far an array is from the STFT of its own audio, in dB."""
-    inside = (slice(None), slice(None), slice(4, -4))
+def inconsistency(spectrum, lowest_bin=0):
+    """How far an array is from the STFT of its own audio from a bin on, in dB."""
+    inside = (slice(None), slice(lowest_bin, None), slice(4, -4))
     error = spectrum - phases.consistent(spectrum)
     return 20 * np.log10(np.linalg.norm(error[inside]) / np.linalg.norm(spectrum[inside]))
 
@@ -134,8 +135,25 @@ def test_estimators_make_frames_agree_and_hold_what_is_decided(estimate):
     start = phases.impose(target, source)
     result = estimate(start, 20, 5)
     np.testing.assert_array_equal(result[..., :5], start[..., :5])
+    np.testing.assert_array_equal(result[:, : phases.HELD_BINS], start[:, : phases.HELD_BINS])
     np.testing.assert_allclose(np.abs(result), target, rtol=1e-3, atol=1e-5)
-    assert inconsistency(result) < inconsistency(start) - 6
+    free = phases.HELD_BINS + 2  # next to the bins that are held, the frames cannot agree
+    assert inconsistency(result, free) < inconsistency(start, free) - 6
+
+
+def test_estimators_keep_the_pitch_of_low_notes():
+    # Two notes a semitone apart, less than two bins: magnitudes alone hardly tell them from any others.
+    time = np.arange(6 * RATE) / RATE
+    low = sum(0.1 * np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time) for pitch in (45, 46, 57, 60))
+    spectrum = data.stft(low.astype(np.float32))
+    errors = (
+        np.random.default_rng(0).normal(1, 0.05, (data.N_BINS, spectrum.shape[1])).astype(np.float32)
+    )  # a network's
+    image = np.clip(data.log_magnitude(spectrum) * errors, 0, 1)
+    expected = metrics.pitches(low.astype(np.float32))
+    for phase in ("griffinlim_input", "admm"):
+        result = transfer.resynthesize(image, spectrum, len(low), phase)
+        assert metrics.pitch_f_measure(metrics.pitches(result), expected) > 0.95
 
 
 @pytest.mark.parametrize("phase", prediction.PHASES)
