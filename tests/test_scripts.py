@@ -17,6 +17,7 @@ SCRIPTS = (
     "train_generator.py",
     "predict.py",
     "predict_multitarget.py",
+    "evaluate.py",
 )
 INSTRUMENTS = ("--instruments", f"{ORIGIN},{TARGET}")
 
