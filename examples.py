@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 import dataset
+from augment import make_augment
 from cli import UserError
 from styles import StylePool
 
@@ -41,7 +43,17 @@ class Examples:
         train_pieces, validation_pieces: sets of names.
     """
 
-    def __init__(self, dataset_paths, couples, batch_size, steps_per_epoch, validation_split, seed, with_style=False):
+    def __init__(
+        self,
+        dataset_paths,
+        couples,
+        batch_size,
+        steps_per_epoch,
+        validation_split,
+        seed,
+        with_style=False,
+        augmented=False,
+    ):
         """Finds and splits the pairs.
 
         Args:
@@ -52,11 +64,13 @@ class Examples:
             validation_split: the share of the pieces that validates.
             seed: decides split, orders and styles.
             with_style: whether batches hold a style; then they also hold the index of the target.
+            augmented: whether the sources of training batches are changed by chance (see augment.py).
 
         Raises:
             UserError: if there is nothing to pair, too little for a batch, or no other piece to take a style from.
         """
-        self._couples, self._batch_size, self._seed, self._with_style = couples, batch_size, seed, with_style
+        self._couples, self._batch_size, self._seed = couples, batch_size, seed
+        self._with_style, self._augmented = with_style, augmented
         self.targets = list(dict.fromkeys(target for _, target in couples))
         tables, self.notices = dataset.find_pairs(dataset_paths, couples)
         pieces = {piece for table in tables for piece in table.pieces}
@@ -101,7 +115,14 @@ class Examples:
         order = dataset.epoch_order(self.train.counts, epoch, self._seed)[: self.steps * self._batch_size]
         columns = self._columns(self.train, order, [self._seed, epoch, 1])
         columns = [column[first_step * self._batch_size :] for column in columns]
-        return dataset.batches(columns, self._batch_size, drop_remainder=True)
+        batches = dataset.batches(columns, self._batch_size, drop_remainder=True)
+        if not self._augmented:
+            return batches
+        augment = make_augment(self._seed, epoch)
+        batches = batches.enumerate(first_step).map(
+            lambda step, batch: (augment(step, batch[0]), *batch[1:]), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def validation_batches(self):
         """The validation batches, with the same styles each time; the last one need not be full."""

@@ -24,6 +24,7 @@ CHANGEABLE = (
     "sample_audio",
     "tensorboard",
 )
+SCHEDULES = ("constant", "cosine")
 
 
 def parse_pair_arguments(parser):
@@ -46,6 +47,10 @@ def add_arguments(parser):
     add("--epochs", type=cli.positive_int, default=100, help="epochs in all")
     add("--epoch_offset", type=int, default=0, help="epochs before the first one, in history and names")
     add("--batch_size", type=int, default=8, help="slices a step; at least 2")
+    add("--schedule", choices=SCHEDULES, default="constant", help="learning rates over the run; cosine ends at 0")
+    add("--ema", type=cli.share, default=0.0, help="average weights over steps with this decay, such as 0.999")
+    add("--init_from", help="folder or name of a model whose weights to begin with")
+    add("--augment", action="store_true", help="change level, spectrum and noise floor of the sources by chance")
     add("--validation_split", type=cli.share, default=0.1, help="share of the pieces kept to validate")
     add("--base_filters", type=cli.positive_int, default=64, help="filters of the first layers")
     add("--precision", choices=PRECISIONS, default="float32", help="precision of the networks")
@@ -122,16 +127,23 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
         arguments.validation_split,
         arguments.seed,
         with_style=n_inputs == 2,
+        augmented=arguments.augment,
     )
     print(*examples.notices, sep="\n", end="\n" if examples.notices else "")
     rates = {network: getattr(arguments, flag) for network, flag in rate_flags.items()}
 
-    def start(network_names=tuple(rates)):
-        """Fresh networks, the same each time, and optimizers for some of them."""
+    initial = find_initial(arguments.init_from) if arguments.init_from else None
+    decay_steps = arguments.epochs * examples.steps if arguments.schedule == "cosine" else None
+
+    def start(network_names=tuple(rates), decay_steps=None, ema=0.0):
+        """Networks as a run begins with them, the same each time, and optimizers for some of them."""
         keras.utils.set_random_seed(arguments.seed)
         networks = make_networks()
+        if initial:
+            load_initial(initial, networks)
         optimizers = {
-            key: training.make_optimizer(rates[key], networks[key], arguments.precision) for key in network_names
+            key: training.make_optimizer(rates[key], networks[key], arguments.precision, decay_steps, ema)
+            for key in network_names
         }
         return networks, optimizers
 
@@ -159,6 +171,7 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
         "arguments": {key: value for key, value in vars(arguments).items() if key not in not_of_the_run},
         "versions": versions(),
     }
+    networks, optimizers = start(decay_steps=decay_steps, ema=arguments.ema)
     prepare_folder(model_path, config, arguments.restart)
     n_slices, n_pieces = len(examples.train.pieces), len(examples.train_pieces)
     print(f"{name}: {n_slices} training slices of {n_pieces} pieces, on {running_on}")
@@ -172,7 +185,6 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
     else:
         print("no piece is left to validate with; the training error decides which epoch is best")
 
-    networks, optimizers = start()
     sample, notices = make_sampler(output_path, networks["generator"], examples.cases(), excerpt)
     print(*notices, sep="\n", end="\n" if notices else "")
 
@@ -200,6 +212,27 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
         jit_compile=arguments.jit_compile,
         after_epoch=after_epoch,
     )
+
+
+def find_initial(model):
+    """The folder of the model to begin with, downloaded if need be; a `UserError` if there is none."""
+    import pretrained
+
+    path = pretrained.find(model, flag="--init_from")
+    if not (path / pretrained.GENERATOR_NAME).is_file():
+        raise UserError(f"--init_from {model} is no model's folder; it must hold {pretrained.GENERATOR_NAME}")
+    return path
+
+
+def load_initial(path, networks):
+    """Loads the weights of a model's folder into networks; those that it lacks stay as they are."""
+    from model import WEIGHTS_ENDING, load_weights
+
+    for name, network in networks.items():
+        if (path / f"{name}{WEIGHTS_ENDING}").is_file():
+            load_weights(network, path / f"{name}{WEIGHTS_ENDING}")
+        else:
+            print(f"--init_from {path} has no {name}: it begins fresh")
 
 
 def prepare_folder(model_path, config, restart):

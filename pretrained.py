@@ -11,7 +11,7 @@ REGISTRY_NAME = "registry.json"
 GENERATOR_NAME = "generator.weights.h5"
 
 
-def find(model, models=MODELS, cache=None):
+def find(model, models=MODELS, cache=None, flag="--model"):
     """Finds a model, and downloads it if it must.
 
     Args:
@@ -19,6 +19,7 @@ def find(model, models=MODELS, cache=None):
         models: folder of models and of the registry: a JSON object of name to object of file name to `url` and
             `sha256`.
         cache: folder of downloaded models; None for the user's cache.
+        flag: the flag that names it, for messages.
 
     Returns:
         Path of a model's folder or a file of weights.
@@ -30,17 +31,17 @@ def find(model, models=MODELS, cache=None):
         return Path(model)
     if Path(model).name != str(model):
         raise UserError(
-            f"--model {model} does not exist; it must be a model's folder, a file of weights (.h5), or a name"
+            f"{flag} {model} does not exist; it must be a model's folder, a file of weights (.h5), or a name"
         )
     if (models / model / GENERATOR_NAME).is_file():
         return models / model
     registry = read_registry(models)
     if model not in registry:
         known = ", ".join(sorted({*registry, *shipped(models)})) or "none so far"
-        raise UserError(f"--model {model} is no path and no model's name (known: {known}); see --list_models")
+        raise UserError(f"{flag} {model} is no path and no model's name (known: {known}); see --list_models")
     folder = _cache(cache) / model
     for name, source in registry[model].items():
-        _fetch(model, folder, name, source)
+        _fetch(f"{flag} {model}", folder, name, source)
     return folder
 
 
@@ -79,7 +80,7 @@ def _cache(cache):
     return Path(pooch.os_cache("pix2pix-timbre-transfer"))
 
 
-def _fetch(model, folder, name, source):
+def _fetch(asked, folder, name, source):
     """Downloads a file unless it is there and right: pooch checks the SHA-256, and moves it in place when whole."""
     import pooch
     import requests
@@ -89,9 +90,9 @@ def _fetch(model, folder, name, source):
         pooch.retrieve(source["url"], f"sha256:{source['sha256']}", name, folder, progressbar=sys.stderr.isatty())
     except requests.RequestException as error:
         reason = type(error).__name__
-        raise UserError(f"--model {model}: {source['url']} cannot be downloaded ({reason}); are you offline?") from None
+        raise UserError(f"{asked}: {source['url']} cannot be downloaded ({reason}); are you offline?") from None
     except ValueError:  # the hash
         raise UserError(
-            f"--model {model}: what {source['url']} gave is not {name}: its SHA-256 differs from that in "
+            f"{asked}: what {source['url']} gave is not {name}: its SHA-256 differs from that in "
             f"{REGISTRY_NAME}; try again later"
         ) from None

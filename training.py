@@ -1,5 +1,6 @@
 """The one training loop: epochs, validation, checkpoints, and going on where a run was stopped."""
 
+import contextlib
 import math
 import shlex
 import signal
@@ -18,9 +19,20 @@ from model import save_model
 _LOOK_SECONDS = 1.0  # how often the losses are fetched from the device, for the bar and to notice a NaN
 
 
-def make_optimizer(learning_rate, network, precision):
-    """Makes Adam with the paper's momentum of 0.5 (section 3.3) for a network; in float16 with dynamic loss scaling."""
-    optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
+def make_optimizer(learning_rate, network, precision, decay_steps=None, ema=0.0):
+    """Makes Adam with the paper's momentum of 0.5 (section 3.3) for a network; in float16 with dynamic loss scaling.
+
+    Args:
+        learning_rate: the rate to begin with.
+        network: `keras.Model` whose weights it shall move.
+        precision: that of the networks.
+        decay_steps: steps after which the rate is 0, by half a cosine (Loshchilov and Hutter 2017, eq. 5, without
+            restarts); None for one that stays.
+        ema: decay of the moving average of the weights, over steps; 0 for none.
+    """
+    if decay_steps:
+        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5, use_ema=ema > 0, ema_momentum=ema or 0.99)
     if precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(network.trainable_variables)
@@ -212,7 +224,8 @@ def train(
                 _train_epoch(counted_step, batches, counters, checkpoints, checkpoint_minutes, bar, interruption)
                 step = int(counters.step)
                 seconds = time.monotonic() - started
-                validation = _validation_means(validate, validation_batches, metrics, interruption)
+                with _averaged(networks, optimizers):
+                    validation = _validation_means(validate, validation_batches, metrics, interruption)
             except _Diverged as place:
                 print(_diverged_line(number, place, checkpoints.latest), file=sys.stderr)
                 return 1
@@ -228,14 +241,16 @@ def train(
             _draw(model_path, metrics, rows)
             best = min(rows, key=lambda candidate: candidate.get(selected, math.inf))
             config = {**config, "training": {"epoch": number, "best_epoch": best["epoch"], selected: best[selected]}}
-            save_model(model_path / "last", networks, config)
-            if best is row:
-                save_model(model_path, networks, config)
+            with _averaged(networks, optimizers):
+                save_model(model_path / "last", networks, config)
+                if best is row:
+                    save_model(model_path, networks, config)
             counters.finish_epoch(epoch)
             checkpoints.save()
             print(epoch_line(row, metrics, epoch_offset + epochs, best is row), flush=True)
             if after_epoch:
-                after_epoch(row)
+                with _averaged(networks, optimizers):
+                    after_epoch(row)
             if interruption.requested and epoch + 1 < epochs:
                 print(f"stopped and saved after epoch {number}; {_how_to_go_on()}", file=sys.stderr)
                 return 1
@@ -243,11 +258,36 @@ def train(
     return 0
 
 
+@contextlib.contextmanager
+def _averaged(networks, optimizers):
+    """Puts the moving averages of the weights in the weights' place, for a block, where optimizers keep them.
+
+    Normalization keeps its own statistics, which follow the weights of the last hundred steps.
+    """
+    with contextlib.ExitStack() as stack:
+        for name, optimizer in optimizers.items():
+            if getattr(optimizer, "inner_optimizer", optimizer).use_ema:
+                variables = networks[name].trainable_variables
+                stack.callback(_assign, variables, [variable.numpy() for variable in variables])
+                optimizer.finalize_variable_values(variables)
+        yield
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 def _go_on(checkpoints, counters, optimizers, epoch_offset):
-    """Restores the latest checkpoint; learning rates stay those of this call."""
-    rates = {name: float(optimizer.learning_rate.numpy()) for name, optimizer in optimizers.items()}
+    """Restores the latest checkpoint; learning rates stay those of this call, and schedules are at their place."""
+    constant = {
+        name: optimizer
+        for name, optimizer in optimizers.items()
+        if any(variable.name == "learning_rate" for variable in optimizer.variables)
+    }
+    rates = {name: float(optimizer.learning_rate.numpy()) for name, optimizer in constant.items()}
     checkpoints.restore()
-    for name, optimizer in optimizers.items():
+    for name, optimizer in constant.items():
         before = float(optimizer.learning_rate.numpy())
         if not math.isclose(before, rates[name], rel_tol=1e-6):
             print(f"the {name}'s learning rate was {before:g} and is {rates[name]:g} from here")

@@ -1,0 +1,168 @@
+"""What a recipe adds to a run: sources changed by chance, a schedule, averaged weights, weights to begin with."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ORIGIN, TARGET, losses, one_line, run_script, start_script, train_arguments, wait_for, write_slices
+
+import augment
+import data
+import train
+import train_generator
+import training
+from examples import Examples
+from model import Generator, load_generator, save_model
+
+NAME = f"{ORIGIN}_2_{TARGET}"
+PIECES = {"a": 6, "b": 6, "c": 6, "d": 6}
+
+
+@pytest.fixture(scope="module")
+def dataset_path(tmp_path_factory):
+    return write_slices(tmp_path_factory.mktemp("features"), PIECES)
+
+
+def flat(level, count=4):
+    """Slices with the same magnitude everywhere."""
+    log_magnitude = data.amplitude_to_db(np.full((count, *data.SLICE_SHAPE), level, np.float32))
+    return tf.constant(data.to_network(log_magnitude))
+
+
+def decibels(image):
+    return 20 * np.log10(data.db_to_amplitude(data.from_network(image.numpy()[..., 0])))
+
+
+def test_sources_are_changed_by_seed_epoch_and_step_alone():
+    images = flat(0.01)
+    first = augment.make_augment(1, 2)(3, images).numpy()
+    np.testing.assert_array_equal(augment.make_augment(1, 2)(3, images), first)
+    for other in (augment.make_augment(1, 2)(4, images), augment.make_augment(1, 3)(3, images)):
+        assert np.abs(other - first).mean() > 0.01
+    assert not np.array_equal(augment.make_augment(2, 2)(3, images), first)
+    assert first.shape == images.shape and first.dtype == np.float32
+    assert -1 <= first.min() < first.max() <= 1
+
+
+def test_level_and_spectrum_change_smoothly_and_alike_in_all_frames():
+    changed = decibels(augment.make_augment(0, 0)(0, flat(0.1, count=64)))
+    quiet = np.median(np.abs(np.diff(changed, axis=2)).max(axis=(1, 2))) < 0.01  # half of the slices have no noise
+    assert quiet
+    curves = changed.mean(axis=2) + 20  # of each slice, in dB: what was added to -20 dB
+    steps = np.abs(np.diff(curves[:, 24:], axis=1)).max()
+    assert steps < 1.5  # dB from bin to bin
+    # Variances add up: a uniform level, and the equaliser's points.
+    at_points = curves[:, round(1350 * data.N_FFT / data.SAMPLE_RATE)]
+    expected = np.sqrt((2 * augment.LEVEL_DB) ** 2 / 12 + augment.EQUALISER_DB**2)
+    assert at_points.std() == pytest.approx(expected, rel=0.25)
+    assert abs(at_points.mean()) < 4 * expected / 8
+
+
+def test_noise_is_as_loud_as_white_noise_of_that_level():
+    noise = np.random.default_rng(0).normal(0, 0.01, 5 * data.SAMPLE_RATE).astype(np.float32)
+    measured = data.db_to_amplitude(data.log_magnitude(data.stft(noise)))[2:, 4:-4]
+    power = np.square(measured).mean()
+    assert power == pytest.approx((0.01 * augment._NOISE_IN_A_BIN) ** 2, rel=0.03)
+    assert np.square(measured).std() == pytest.approx(power, rel=0.1)  # exponential: as wide as its mean
+    silent = augment.make_augment(0, 0)(0, flat(0.0, count=64)).numpy()
+    powers = np.square(data.db_to_amplitude(data.from_network(silent))).mean(axis=(1, 2, 3))
+    levels = 10 * np.log10(powers[powers > 0]) - 20 * np.log10(augment._NOISE_IN_A_BIN)
+    low, high = augment.NOISE_DB
+    assert 20 < len(levels) < 44
+    assert low - 0.2 < levels.min() < low + 10 and high - 10 < levels.max() < high + 0.2
+
+
+def test_targets_stay_and_a_run_that_goes_on_sees_the_same(dataset_path):
+    def batches(augmented, first_step=0):
+        examples = Examples([dataset_path], [(ORIGIN, TARGET)], 4, None, 0.25, 0, augmented=augmented)
+        return list(examples.train_batches(1, first_step).as_numpy_iterator())
+
+    plain, augmented = batches(False), batches(True)
+    for (source, target), (changed, same) in zip(plain, augmented, strict=True):
+        np.testing.assert_array_equal(same, target)
+        assert np.abs(changed - source).mean() > 0.01
+    for ours, theirs in zip(batches(True, first_step=2), augmented[2:], strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+
+
+def test_the_schedule_is_half_a_cosine_over_all_steps():
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    optimizer = training.make_optimizer(0.1, network, "float32", decay_steps=8)
+    rates = []
+    for _ in range(10):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([tf.ones_like(v) for v in network.trainable_variables], network.trainable_variables)
+    expected = 0.1 * (1 + np.cos(np.pi * np.minimum(np.arange(10), 8) / 8)) / 2
+    np.testing.assert_allclose(rates, expected, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_averaged_weights_are_the_moving_average_and_give_way_again(precision):
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    optimizer = training.make_optimizer(0.1, network, precision, ema=0.75)
+    (variable,) = network.trainable_variables
+    average = None
+    for gradient in (1.0, -2.0, 3.0):
+        optimizer.apply([tf.fill(variable.shape, gradient)], [variable])
+        value = float(variable.numpy()[0, 0])
+        average = value if average is None else 0.75 * average + 0.25 * value
+    with training._averaged({"generator": network}, {"generator": optimizer}):
+        assert float(variable.numpy()[0, 0]) == pytest.approx(average, rel=1e-5)
+    assert float(variable.numpy()[0, 0]) == pytest.approx(value, rel=1e-6)
+
+
+def test_a_run_with_a_whole_recipe_goes_on_to_the_same_history(dataset_path, tmp_path):
+    recipe = {"deterministic": True, "schedule": "cosine", "ema": 0.9, "augment": True, "epochs": 3}
+    words = train_arguments(dataset_path, tmp_path / "whole", **recipe)
+    run_script("train.py", *words, check=0)
+    words = train_arguments(dataset_path, tmp_path / "killed", **recipe)
+    process = start_script("train.py", *words)
+    wait_for(lambda: (tmp_path / "killed" / "models" / NAME / "history.csv").is_file(), process)
+    process.kill()
+    process.wait()
+    run_script("train.py", *words, check=0)
+    assert losses(tmp_path / "killed", NAME) == losses(tmp_path / "whole", NAME)
+
+
+def test_a_run_begins_with_the_weights_of_another_model(call_script, dataset_path, tmp_path):
+    words = train_arguments(dataset_path, tmp_path, gen_lr=None, disc_lr=None, lr=1e-3, epochs=1)
+    assert call_script(train_generator, *words)[0] == 0
+    first = tmp_path / "models" / f"{NAME}_generator"
+    # A rate so small that the weights stay.
+    words = train_arguments(dataset_path, tmp_path, gen_lr=1e-12, disc_lr=1e-12, epochs=1, init_from=first)
+    status, stdout, _ = call_script(train, *words)
+    assert status == 0
+    assert "has no discriminator: it begins fresh" in stdout
+    before, after = (load_generator(path)[0] for path in (first, tmp_path / "models" / NAME))
+    for ours, theirs in zip(after.trainable_variables, before.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"init_from": "nowhere/at_all"}, "--init_from nowhere/at_all does not exist"),
+        ({"init_from": "."}, "--init_from . is no model's folder"),
+        ({"init_from": "other"}, "does not fit"),
+        ({"ema": 1}, "argument --ema"),
+        ({"schedule": "linear"}, "argument --schedule"),
+    ],
+)
+def test_recipes_that_cannot_be_are_one_line_and_exit_2(
+    call_script, dataset_path, tmp_path, monkeypatch, changes, told
+):
+    monkeypatch.chdir(tmp_path)
+    if changes.get("init_from") == "other":
+        size = {"base_filters": 8, "n_inputs": 1}
+        changes = {"init_from": save_folder(tmp_path / "other", size)}
+    status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **changes))
+    assert status == 2
+    assert re.search(re.escape(told), one_line(stderr))
+    assert not (tmp_path / "models").exists()
+
+
+def save_folder(folder, size):
+    save_model(folder, {"generator": Generator(**size)}, {"model": size})
+    return folder
