@@ -5,6 +5,7 @@ import numpy as np
 import data
 
 BLOCK_SAMPLES = 1 << 18  # 6 s at 44.1 kHz
+LARGEST_WAV = 2**32 - 2**16  # bytes of samples
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3")  # that can be written
 INPUT_ENDINGS = (
     *ENDINGS,
@@ -114,16 +115,21 @@ def load_audio(path):
         return data.resample(np.concatenate(parts), reader.sample_rate, data.SAMPLE_RATE)
 
 
-def open_to_write(path, sample_rate, n_channels, subtype):
+def open_to_write(path, sample_rate, n_channels, subtype, n_samples=0):
     """Opens a `soundfile.SoundFile` to write; the format is that of the path's ending.
+
+    A WAV file holds 4 GiB at most; one that may become larger, by `n_samples`, is RF64 (EBU Tech 3306), as WAV's
+    readers know it.
 
     Raises:
         ValueError: if the format cannot hold the audio (MP3 has its own few rates, and two channels at most).
     """
     import soundfile
 
+    width = 8 if subtype == "DOUBLE" else 4  # bytes of a sample at most
+    large = path.suffix.lower() == ".wav" and n_samples * n_channels * width > LARGEST_WAV
     try:
-        return soundfile.SoundFile(path, "w", sample_rate, n_channels, subtype)
+        return soundfile.SoundFile(path, "w", sample_rate, n_channels, subtype, format="RF64" if large else None)
     except (soundfile.LibsndfileError, ValueError) as error:
         ending = path.suffix[1:].upper()
         reason = getattr(error, "error_string", error)

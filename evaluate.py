@@ -137,10 +137,10 @@ def evaluate_piece(pair, number, difference, generates, arguments, folder):
 
 def main():
     arguments = parse_arguments()
-    for flag in ("dataset_path", "audios_path"):
-        for folder in [getattr(arguments, flag) or []] if flag == "audios_path" else getattr(arguments, flag) or []:
-            if folder and not Path(folder).is_dir():
-                raise UserError(f"--{flag} {folder} is not a folder")
+    for folder in arguments.dataset_path or [arguments.audios_path]:
+        if not Path(folder).is_dir():
+            flag = "--dataset_path" if arguments.dataset_path else "--audios_path"
+            raise UserError(f"{flag} {folder} is not a folder; it must hold <instrument>/<piece>")
     output = Path(arguments.output)
     if output.is_file():
         raise UserError(f"--output {output} is a file; it must be a folder")
@@ -154,13 +154,10 @@ def main():
         [pretrained.find(model) for model in arguments.model], arguments.origin, arguments.target
     )
     couples = list(dict.fromkeys(couple for model in models for couple in model.couples))
+    not_of_the_measuring = ("model", "output", "origin", "target", "gpu", "overwrite")
     settings = {
         "models": {model.label: model.sha256 for model in models},
-        **{
-            key: getattr(arguments, key)
-            for key in ("phase", "phase_iterations", "overlap", "seconds", "listen", "excerpt", "seed")
-        },
-        **{key: getattr(arguments, key) for key in ("dataset_path", "audios_path", "pieces")},
+        **{key: value for key, value in vars(arguments).items() if key not in not_of_the_measuring},
     }
     record = files.Record(output / RECORD_NAME, settings, arguments.overwrite)
     results = []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -201,6 +202,30 @@ def load_weights(network, path):
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path} does not fit its configuration or is damaged: {reason}") from None
+
+
+def halve_weights(source, destination):
+    """Copies a `.weights.h5` file with its weights rounded to float16, half as large; it loads like the other.
+
+    Raises:
+        UserError: if a weight is beyond what float16 holds.
+    """
+    with h5py.File(source, "r") as old, h5py.File(destination, "w") as new:
+
+        def copy(name, item):
+            if not isinstance(item, h5py.Dataset):
+                group = new.require_group(name)
+                group.attrs.update(item.attrs)
+                return
+            values = item[()]
+            if values.dtype == np.float32:
+                if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+                    raise UserError(f"{source} holds weights in {name} that float16 cannot")
+                values = values.astype(np.float16)
+            new.create_dataset(name, data=values).attrs.update(item.attrs)
+
+        new.attrs.update(old.attrs)
+        old.visititems(copy)
 
 
 def _load_legacy(path, group):

@@ -216,7 +216,7 @@ def convert(job, generate, arguments, bar):
 
         # The level is known at the end alone, so that the samples wait in a file, as 32-bit numbers.
         with (
-            audio_files.open_to_write(partial, rate, n_channels, subtype) as writer,
+            audio_files.open_to_write(partial, rate, n_channels, subtype, reader.expected_samples) as writer,
             tempfile.TemporaryFile(dir=partial.parent) as waiting,
         ):
             n_written = 0

@@ -8,7 +8,7 @@ import pytest
 
 from cli import UserError
 from losses import discriminator_loss, generator_loss, l1_loss
-from model import Discriminator, Generator, load_generator, save_model
+from model import Discriminator, Generator, halve_weights, load_generator, save_model
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +198,23 @@ def test_losses_have_their_values():
     assert float(discriminator_loss(zeros, zeros)) == pytest.approx(2 * np.log(2))
     assert float(discriminator_loss(large, -large)) == pytest.approx(0, abs=1e-6)
     assert float(discriminator_loss(-large, large)) == pytest.approx(60, rel=1e-6)
+
+
+def test_weights_of_half_precision_are_the_rounded_ones_in_half_the_space(tmp_path):
+    size = {"base_filters": 8, "n_inputs": 1}
+    generator = Generator(**size)
+    save_model(tmp_path / "whole", {"generator": generator}, {"model": size})
+    whole, half = (tmp_path / name / "generator.weights.h5" for name in ("whole", "half"))
+    half.parent.mkdir()
+    halve_weights(whole, half)
+    (half.parent / "config.json").write_bytes((whole.parent / "config.json").read_bytes())
+    loaded, _ = load_generator(half.parent)
+    for ours, theirs in zip(loaded.weights, generator.weights, strict=True):
+        if "seed_generator" not in theirs.path:
+            assert ours.dtype == "float32"
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy().astype(np.float16).astype(np.float32))
+    assert half.stat().st_size < 0.55 * whole.stat().st_size
+    generator.get_layer("last").bias.assign([1e6])
+    save_model(tmp_path / "whole", {"generator": generator}, {"model": size})
+    with pytest.raises(UserError, match="float16 cannot"):
+        halve_weights(whole, half)

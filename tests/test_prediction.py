@@ -314,6 +314,16 @@ def test_output_formats(tmp_path, ending):
     assert not list(tmp_path.glob(".partial*"))
 
 
+def test_a_wav_beyond_4_gib_is_rf64(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "in.wav", music(1).T, RATE)
+    convert(tmp_path / "in.wav", tmp_path / "small.wav")
+    monkeypatch.setattr(audio_files, "LARGEST_WAV", 1000)
+    convert(tmp_path / "in.wav", tmp_path / "large.wav")
+    formats = [soundfile.info(tmp_path / f"{name}.wav").format for name in ("small", "large")]
+    assert formats == ["WAV", "RF64"]
+    np.testing.assert_array_equal(*(soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("small", "large")))
+
+
 def test_formats_that_cannot_hold_it_are_refused(tmp_path):
     soundfile.write(tmp_path / "in.wav", music(1, 48_000, 6).T, 48_000)
     with pytest.raises(UserError, match="MP3 cannot hold"):
