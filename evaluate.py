@@ -135,6 +135,36 @@ def evaluate_piece(pair, number, difference, generates, arguments, folder):
     return {name: score for (name, *_), score in zip(made, scores, strict=True)}
 
 
+def evaluate_couple(couple, models, arguments, output, record):
+    """Scores every system on all pairs of two instruments, but those that the record holds already.
+
+    Returns:
+        `report.Result`.
+    """
+    import evaluation
+    import report
+
+    origin, target = couple
+    models = [model for model in models if couple in model.couples]
+    pairs, held_back = find_pairs(arguments, models, couple)
+    difference, learnt_from = make_equaliser(arguments, models, couple, pairs, held_back)
+    generates = evaluation.make_generates(models, couple, pairs, arguments.seconds)
+    excerpts, scores = {}, {}
+    for number, pair in cli.progress(enumerate(pairs), len(pairs), f"pieces, {origin} to {target}"):
+        folder = output / "audio" / f"{origin}_2_{target}" / f"{number:03d}"
+        key, made_from = f"{origin}/{target}/{pair.piece}", [fingerprint(path) for path in pair[1:]]
+        entry = record.entries.get(key)
+        if not entry or entry["audio"] != made_from or (number < arguments.listen and not folder.is_dir()):
+            of_piece = evaluate_piece(pair, number, difference(number), generates(number), arguments, folder)
+            record.entries[key] = entry = {"audio": made_from, "scores": of_piece}
+            record.save()
+        scores[pair.piece] = entry["scores"]
+        if number < arguments.listen:
+            excerpts[pair.piece] = folder
+    summary = evaluation.summarise(list(scores.values()), arguments.seed)
+    return report.Result(origin, target, scores, summary, excerpts, learnt_from)
+
+
 def main():
     arguments = parse_arguments()
     for folder in arguments.dataset_path or [arguments.audios_path]:
@@ -160,34 +190,7 @@ def main():
         **{key: value for key, value in vars(arguments).items() if key not in not_of_the_measuring},
     }
     record = files.Record(output / RECORD_NAME, settings, arguments.overwrite)
-    results = []
-    for origin, target in couples:
-        chosen = [model for model in models if (origin, target) in model.couples]
-        pairs, held_back = find_pairs(arguments, chosen, (origin, target))
-        difference, learnt_from = make_equaliser(arguments, chosen, (origin, target), pairs, held_back)
-        generates = evaluation.make_generates(chosen, (origin, target), pairs, arguments.seconds)
-        folders, scores = {}, {}
-        for number, pair in cli.progress(enumerate(pairs), len(pairs), f"pieces, {origin} to {target}"):
-            folder = output / "audio" / f"{origin}_2_{target}" / f"{number:03d}"
-            key, made_from = f"{origin}/{target}/{pair.piece}", [fingerprint(path) for path in pair[1:]]
-            entry = record.entries.get(key)
-            if not entry or entry["audio"] != made_from or (number < arguments.listen and not folder.is_dir()):
-                scores_of_piece = evaluate_piece(pair, number, difference(number), generates(number), arguments, folder)
-                record.entries[key] = entry = {"audio": made_from, "scores": scores_of_piece}
-                record.save()
-            scores[pair.piece] = entry["scores"]
-            if number < arguments.listen:
-                folders[pair.piece] = folder
-        results.append(
-            report.Result(
-                origin=origin,
-                target=target,
-                scores=scores,
-                summary=evaluation.summarise(list(scores.values()), arguments.seed),
-                excerpts=folders,
-                equaliser=learnt_from,
-            )
-        )
+    results = [evaluate_couple(couple, models, arguments, output, record) for couple in couples]
     told = {
         "models": ", ".join(model.label for model in models),
         "pairs": arguments.audios_path or f"validation pieces of {' '.join(arguments.dataset_path)}",

@@ -1,5 +1,6 @@
 """Audio through a network, in blocks: magnitude in overlapping slices that are cross-faded, a phase, audio again."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -27,15 +28,24 @@ def make_generate(generator, styles=None):
         Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1], in inference mode.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *data.SLICE_SHAPE), tf.float32)])
-    def infer(images):
-        if styles is None:
-            return generator(images, training=False)
-        shape = tf.shape(images)
-        generated = [generator([images, tf.broadcast_to(style, shape)], training=False) for style in styles]
-        return tf.add_n(generated) / len(generated)
+    infer = _inference(generator, styles is not None)
+    if styles is None:
+        return lambda images: infer(images).numpy()
+    return lambda images: np.mean([infer(images, style).numpy() for style in styles], axis=0)
 
-    return lambda images: infer(images).numpy()
+
+@functools.lru_cache(maxsize=4)  # a graph a network, not one a style
+def _inference(generator, with_style):
+    """The network as a graph: of images, or of images and one style for all of them."""
+    image = tf.TensorSpec(data.SLICE_SHAPE, tf.float32)
+    images = tf.TensorSpec((None, *data.SLICE_SHAPE), tf.float32)
+    if not with_style:
+        return tf.function(lambda source: generator(source, training=False), input_signature=[images])
+
+    def styled(source, style):
+        return generator([source, tf.broadcast_to(style, tf.shape(source))], training=False)
+
+    return tf.function(styled, input_signature=[images, image])
 
 
 def transfer(
