@@ -135,14 +135,14 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
     initial = find_initial(arguments.init_from) if arguments.init_from else None
     decay_steps = arguments.epochs * examples.steps if arguments.schedule == "cosine" else None
 
-    def start(network_names=tuple(rates), decay_steps=None, ema=0.0):
+    def start(network_names=tuple(rates), decay_steps=None):
         """Networks as a run begins with them, the same each time, and optimizers for some of them."""
         keras.utils.set_random_seed(arguments.seed)
         networks = make_networks()
         if initial:
             load_initial(initial, networks)
         optimizers = {
-            key: training.make_optimizer(rates[key], networks[key], arguments.precision, decay_steps, ema)
+            key: training.make_optimizer(rates[key], networks[key], arguments.precision, decay_steps)
             for key in network_names
         }
         return networks, optimizers
@@ -171,7 +171,7 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
         "arguments": {key: value for key, value in vars(arguments).items() if key not in not_of_the_run},
         "versions": versions(),
     }
-    networks, optimizers = start(decay_steps=decay_steps, ema=arguments.ema)
+    networks, optimizers = start(decay_steps=decay_steps)
     prepare_folder(model_path, config, arguments.restart)
     n_slices, n_pieces = len(examples.train.pieces), len(examples.train_pieces)
     print(f"{name}: {n_slices} training slices of {n_pieces} pieces, on {running_on}")
@@ -210,6 +210,7 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
         epoch_offset=arguments.epoch_offset,
         checkpoint_minutes=arguments.checkpoint_minutes,
         jit_compile=arguments.jit_compile,
+        ema=arguments.ema,
         after_epoch=after_epoch,
     )
 

@@ -216,7 +216,7 @@ def _piece(result, piece, folder):
         audio = base64.b64encode(sounds[name].read_bytes()).decode()
         cards += (
             f'<article data-version="{number}"><h4>{_name(name)}</h4>'
-            f'<audio controls preload="auto" aria-label="{label}" src="data:audio/flac;base64,{audio}"></audio>'
+            f'<audio controls preload="metadata" aria-label="{label}" src="data:audio/flac;base64,{audio}"></audio>'
             f'{pictures}<dl class="scores">{told}</dl></article>'
         )
     return (

@@ -1,6 +1,5 @@
 """The one training loop: epochs, validation, checkpoints, and going on where a run was stopped."""
 
-import contextlib
 import math
 import shlex
 import signal
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 import plots
+from averages import Averages
 from cli import UserError
 from history import EpochBar, epoch_line, read_history, write_history
 from model import save_model
@@ -19,7 +19,7 @@ from model import save_model
 _LOOK_SECONDS = 1.0  # how often the losses are fetched from the device, for the bar and to notice a NaN
 
 
-def make_optimizer(learning_rate, network, precision, decay_steps=None, ema=0.0):
+def make_optimizer(learning_rate, network, precision, decay_steps=None):
     """Makes Adam with the paper's momentum of 0.5 (section 3.3) for a network; in float16 with dynamic loss scaling.
 
     Args:
@@ -28,11 +28,10 @@ def make_optimizer(learning_rate, network, precision, decay_steps=None, ema=0.0)
         precision: that of the networks.
         decay_steps: steps after which the rate is 0, by half a cosine (Loshchilov and Hutter 2017, eq. 5, without
             restarts); None for one that stays.
-        ema: decay of the moving average of the weights, over steps; 0 for none.
     """
     if decay_steps:
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
-    optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5, use_ema=ema > 0, ema_momentum=ema or 0.99)
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
     if precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(network.trainable_variables)
@@ -95,12 +94,13 @@ class _Diverged(Exception):
 class _Checkpoints:
     """The run's state on disk: all variables of networks and optimizers, and the counters."""
 
-    def __init__(self, folder, counters, networks, optimizers):
+    def __init__(self, folder, counters, averages, networks, optimizers):
         self._counters = counters
         # Named lists of plain TensorFlow variables, so that a restore can be strict.
         self._state = {name: [v.value for v in network.variables] for name, network in networks.items()}
         self._state |= {f"{name}_optimizer": [v.value for v in opt.variables] for name, opt in optimizers.items()}
-        self._checkpoint = tf.train.Checkpoint(counters=counters.variables, **self._state)
+        averaged = {"averages": averages.variables} if averages.variables else {}
+        self._checkpoint = tf.train.Checkpoint(counters=counters.variables, **averaged, **self._state)
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
 
     @property
@@ -160,6 +160,7 @@ def train(
     epoch_offset=0,
     checkpoint_minutes=10.0,
     jit_compile=False,
+    ema=0.0,
     after_epoch=None,
 ):
     """Trains networks, from the beginning or from where the run in `model_path` was stopped.
@@ -185,6 +186,7 @@ def train(
         epoch_offset: number of epochs before the first, in the history and in names.
         checkpoint_minutes: time between checkpoints within an epoch.
         jit_compile: whether XLA compiles the steps.
+        ema: decay of moving averages of the weights, over steps, which validate and are saved as the model; 0 for none.
         after_epoch: function that is called after each epoch with its row of the history.
 
     Returns:
@@ -193,8 +195,8 @@ def train(
     Raises:
         UserError: if the checkpoint cannot be restored.
     """
-    counters = _Counters(metrics)
-    checkpoints = _Checkpoints(model_path / "checkpoints", counters, networks, optimizers)
+    counters, averages = _Counters(metrics), Averages(networks, ema)
+    checkpoints = _Checkpoints(model_path / "checkpoints", counters, averages, networks, optimizers)
     if checkpoints.latest:
         _go_on(checkpoints, counters, optimizers, epoch_offset)
     start = int(counters.epochs_done)
@@ -209,6 +211,7 @@ def train(
     @tf.function(jit_compile=jit_compile)
     def counted_step(*batch):
         counters.add(_totals(train_step(*batch), metrics, batch_size))
+        averages.add()
 
     @tf.function(jit_compile=jit_compile, reduce_retracing=True)
     def validate(*batch):
@@ -224,7 +227,7 @@ def train(
                 _train_epoch(counted_step, batches, counters, checkpoints, checkpoint_minutes, bar, interruption)
                 step = int(counters.step)
                 seconds = time.monotonic() - started
-                with _averaged(networks, optimizers):
+                with averages.in_place():
                     validation = _validation_means(validate, validation_batches, metrics, interruption)
             except _Diverged as place:
                 print(_diverged_line(number, place, checkpoints.latest), file=sys.stderr)
@@ -241,7 +244,7 @@ def train(
             _draw(model_path, metrics, rows)
             best = min(rows, key=lambda candidate: candidate.get(selected, math.inf))
             config = {**config, "training": {"epoch": number, "best_epoch": best["epoch"], selected: best[selected]}}
-            with _averaged(networks, optimizers):
+            with averages.in_place():
                 save_model(model_path / "last", networks, config)
                 if best is row:
                     save_model(model_path, networks, config)
@@ -249,33 +252,13 @@ def train(
             checkpoints.save()
             print(epoch_line(row, metrics, epoch_offset + epochs, best is row), flush=True)
             if after_epoch:
-                with _averaged(networks, optimizers):
+                with averages.in_place():
                     after_epoch(row)
             if interruption.requested and epoch + 1 < epochs:
                 print(f"stopped and saved after epoch {number}; {_how_to_go_on()}", file=sys.stderr)
                 return 1
     print(f"best epoch: {best['epoch']} ({selected} {best[selected]:.4f}); weights in {model_path}")
     return 0
-
-
-@contextlib.contextmanager
-def _averaged(networks, optimizers):
-    """Puts the moving averages of the weights in the weights' place, for a block, where optimizers keep them.
-
-    Normalization keeps its own statistics, which follow the weights of the last hundred steps.
-    """
-    with contextlib.ExitStack() as stack:
-        for name, optimizer in optimizers.items():
-            if getattr(optimizer, "inner_optimizer", optimizer).use_ema:
-                variables = networks[name].trainable_variables
-                stack.callback(_assign, variables, [variable.numpy() for variable in variables])
-                optimizer.finalize_variable_values(variables)
-        yield
-
-
-def _assign(variables, values):
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _go_on(checkpoints, counters, optimizers, epoch_offset):
