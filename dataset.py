@@ -171,6 +171,22 @@ def unchanged_errors(pairs):
     return np.concatenate([np.abs(t - s).mean(axis=(1, 2, 3)) for s, t in pipeline.as_numpy_iterator()])
 
 
+def mean_difference(pairs, seed, at_most=1000):
+    """The mean spectral difference of pairs, target less source: what a fixed equaliser would add.
+
+    Args:
+        pairs: `Pairs`.
+        seed: which of them are read where there are more than `at_most`.
+
+    Returns:
+        float32 array [shape=(256,)], on the scale of the log-magnitude.
+    """
+    order = np.random.default_rng(seed).permutation(len(pairs))[:at_most]
+    pipeline = batches((pairs.sources, pairs.targets), 32, order)
+    differences = [(t - s).mean(axis=(2, 3)) / 2 for s, t in pipeline.as_numpy_iterator()]  # of [-1, 1] to [0, 1]
+    return np.concatenate(differences).mean(axis=0)
+
+
 def sounding_shares(paths):
     """The share of the frames of each slice that sound (see `data.sounding`): float array [shape=(len(paths),)]."""
 

@@ -66,12 +66,11 @@ def fingerprint(path):
 
 
 def find_pairs(arguments, models, couple):
-    """The pairs to measure, and the pieces that no equaliser may learn from."""
+    """The pairs to measure, and the pieces that all of the models kept for validation, of a data set."""
     import evaluation
 
     if arguments.audios_path:
-        pairs = evaluation.pairs_in_folder(arguments.audios_path, *couple)
-        held_back = {pair.piece for pair in pairs}
+        pairs, held_back = evaluation.pairs_in_folder(arguments.audios_path, *couple), set()
     else:
         held_back = evaluation.validation_pieces(models)
         pairs = evaluation.pairs_of_dataset(arguments.dataset_path, *couple, held_back)
@@ -83,31 +82,30 @@ def find_pairs(arguments, models, couple):
 def make_equaliser(arguments, models, couple, pairs, held_back):
     """The mean spectral difference that the fixed equaliser adds.
 
-    It comes from the training pairs: those of the data set, or of the data sets that the first model was trained with,
-    if they are there. Otherwise each piece gets that of the other pieces.
+    It is that of the data set's training pairs, or what the first model's configuration says of the pairs that it was
+    trained with. Where it says nothing, each piece gets the difference of the other pieces.
 
     Returns:
         Function of the number of a pair to float32 array [shape=(256,)], and a text that says where it comes from.
     """
+    import numpy as np
+
     import evaluation
 
-    trained_with = models[0].config.get("arguments", {}).get("dataset_path", [])
-    folders = arguments.dataset_path or trained_with
-    if folders and all((Path(folder) / name).is_dir() for folder in folders for name in couple):
-        held_back |= set(models[0].config.get("data", {}).get("validation_pieces", ()))
-        difference = evaluation.slices_difference(folders, *couple, held_back, arguments.seed)
+    known = models[0].config.get("equalisers", {}).get("/".join(couple))
+    if arguments.dataset_path:
+        difference = evaluation.slices_difference(arguments.dataset_path, *couple, held_back, arguments.seed)
         return lambda _: difference, "the training pairs"
+    if known:
+        return lambda _: np.array(known, np.float32), f"the training pairs of {models[0].label}"
     if len(pairs) < 2:
         raise UserError(
-            "--audios_path holds one piece, and the models' training pairs are gone: the fixed equaliser is made from "
-            "other pieces; add some"
+            f"--audios_path holds one piece, and the configuration of {models[0].label} has no equaliser: that is made "
+            "from other pieces; add some"
         )
     differences = [evaluation.mean_difference(pair, arguments.seconds) for pair in pairs]
     total = sum(differences)
-    return (
-        lambda number: (total - differences[number]) / (len(pairs) - 1),
-        "the other pieces, as none to train with are there",
-    )
+    return lambda number: (total - differences[number]) / (len(pairs) - 1), "the other pieces"
 
 
 def evaluate_piece(pair, number, difference, generates, arguments, folder):

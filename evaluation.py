@@ -18,7 +18,6 @@ from transfer import make_generate, resynthesize, transfer_log_magnitude
 
 INPUT, EQUALISER, TRUTH = "input unchanged", "fixed equaliser", "true magnitude"
 N_RESAMPLES = 2000
-_EQUALISER_SLICES = 1000  # at most so many, of the training pairs
 
 
 class Metric(NamedTuple):
@@ -154,7 +153,7 @@ def validation_pieces(models):
 
 
 def slices_difference(dataset_paths, origin, target, held_back, seed):
-    """The mean spectral difference of training pairs: float32 array [shape=(256,)] on the scale of the log-magnitude.
+    """`dataset.mean_difference` of the training pairs of a data set.
 
     Args:
         dataset_paths: folders of slices.
@@ -165,10 +164,7 @@ def slices_difference(dataset_paths, origin, target, held_back, seed):
     pairs = pairs.of(set(pairs.pieces) - set(held_back))
     if not len(pairs):
         raise UserError("--dataset_path holds no training pieces, which the fixed equaliser is made from")
-    order = np.random.default_rng(seed).permutation(len(pairs))[:_EQUALISER_SLICES]
-    pipeline = dataset.batches((pairs.sources, pairs.targets), 32, order)
-    differences = [(t - s).mean(axis=(2, 3)) / 2 for s, t in pipeline.as_numpy_iterator()]  # of [-1, 1] to [0, 1]
-    return np.concatenate(differences).mean(axis=0)
+    return dataset.mean_difference(pairs, seed)
 
 
 def read_pair(pair, seconds):

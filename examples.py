@@ -153,6 +153,18 @@ class Examples:
             result |= {f"gen_mae_{name}_val": float(errors[chosen].mean()) for name, chosen in of_target}
         return result
 
+    def equalisers(self):
+        """The mean spectral difference of the training pairs of each couple, for evaluations: dict of JSON values."""
+        firsts = np.cumsum([0, *self.train.counts])
+        return {
+            f"{origin}/{target}": dataset.mean_difference(
+                dataset.Pairs(*(column[first:end] for column in self.train[:3])), self._seed
+            )
+            .round(5)
+            .tolist()
+            for (origin, target), first, end in zip(self._couples, firsts, firsts[1:], strict=True)
+        }
+
     def cases(self):
         """What to show after each epoch: for each target, the loudest slice of the first piece of the validation.
 

@@ -169,6 +169,7 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
         "target": arguments.target,
         "data": examples.describe(),
         "arguments": {key: value for key, value in vars(arguments).items() if key not in not_of_the_run},
+        "equalisers": examples.equalisers(),
         "versions": versions(),
     }
     networks, optimizers = start(decay_steps=decay_steps)

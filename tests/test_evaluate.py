@@ -57,6 +57,10 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
+def read(path):
+    return soundfile.read(path, dtype="float32")[0]
+
+
 def summary_of(output):
     return {(row["target"], row["system"]): row for row in read_csv(output / "summary.csv")}
 
@@ -102,9 +106,7 @@ def test_the_baselines_are_what_they_say(evaluated, material):
     assert float(unchanged["pitch_f_measure"]) > 0.98
     images = []
     for piece in ("first", "second", "third"):
-        pair = [
-            soundfile.read(material / "audios" / name / f"{piece}.wav", dtype="float32")[0] for name in (ORIGIN, TARGET)
-        ]
+        pair = [read(material / "audios" / name / f"{piece}.wav") for name in (ORIGIN, TARGET)]
         images.append([data.log_magnitude(data.stft(audio[: 4 * 44_100])) for audio in pair])
     expected = np.mean([2 * np.abs(source - target).mean() for source, target in images])
     assert float(unchanged["mae"]) == pytest.approx(expected, rel=1e-5)
@@ -144,11 +146,12 @@ def test_a_data_set_gives_its_validation_pieces_and_the_equaliser_of_its_trainin
     assert call_script(compute_features, "--audios", audios, "--features", tmp_path / "features")[0] == 0
     write_model(tmp_path, "model", [TARGET], data={"validation_pieces": ["b", "d"]})
     words = ("--model", tmp_path / "model", "--dataset_path", tmp_path / "features", "--output", tmp_path / "out")
+    dataset_words = words
     status, told, errors = call_script(evaluate, *words, "--listen", 0, "--seconds", 3)
     assert status == 0, errors
     rows = read_csv(tmp_path / "out" / "scores.csv")
     assert {row["piece"] for row in rows} == {"b", "d"}
-    assert "of the training pairs" in told
+    assert "of the training pairs:" in told
     difference = np.mean(
         [
             np.load(tmp_path / "features" / TARGET / f"{piece}_{index:03d}.npy").astype(np.float32)
@@ -160,9 +163,20 @@ def test_a_data_set_gives_its_validation_pieces_and_the_equaliser_of_its_trainin
     )
     measured = evaluation.slices_difference([tmp_path / "features"], ORIGIN, TARGET, {"b", "d"}, seed=0)
     np.testing.assert_allclose(measured, difference, atol=1e-6)
+    # A model that was trained tells its own.
+    words = (*words[:2], "--audios_path", audios, "--output", tmp_path / "told", "--listen", 0, "--pieces", 1)
+    write_model(tmp_path, "model", [TARGET], equalisers={f"{ORIGIN}/{TARGET}": difference.tolist()})
+    status, told, errors = call_script(evaluate, *words)
+    assert status == 0, errors
+    assert "the training pairs of model" in told
+    measured = float(summary_of(tmp_path / "told")[TARGET, "fixed equaliser"]["mae"])
+    first = [data.log_magnitude(data.stft(read(audios / name / "a.wav"))) for name in (ORIGIN, TARGET)]
+    expected = 2 * np.abs(np.clip(first[0] + difference[:, np.newaxis], 0, 1) - first[1]).mean()
+    assert measured == pytest.approx(expected, rel=1e-4)
     # The audio may have gone.
     shutil.rmtree(audios)
-    status, _, errors = call_script(evaluate, *words, "--overwrite")
+    write_model(tmp_path, "model", [TARGET], data={"validation_pieces": ["b", "d"]})
+    status, _, errors = call_script(evaluate, *dataset_words, "--overwrite")
     assert status == 2
     assert "are not where features.json says" in one_line(errors)
 

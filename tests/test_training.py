@@ -55,6 +55,9 @@ def test_a_run_leaves_history_weights_and_samples(uninterrupted):
     config = read_json(model / "config.json")
     best = min(rows, key=lambda row: float(row["gen_mae_val"]))
     assert config["training"]["best_epoch"] == int(best["epoch"])
+    equaliser = config["equalisers"][f"{ORIGIN}/{TARGET}"]
+    assert len(equaliser) == 256
+    assert -0.25 <= min(equaliser) <= max(equaliser) <= 0  # the target is half of the source's square
     assert read_json(model / "last" / "config.json")["training"]["epoch"] == 4
     assert {path.name for path in (model / "last").iterdir()} >= {"generator.weights.h5", "discriminator.weights.h5"}
     assert (model / "discriminator.weights.h5").is_file()

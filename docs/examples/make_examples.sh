@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Makes the recordings and pictures of this folder: one melody, played by four instruments.
+#
+#   docs/examples/make_examples.sh NOTES
+#
+# NOTES is a folder of notes of the four instruments, preset 0 (the committed files: csound-soundfont's, as
+# docs/training/make_data.sh renders them).
+set -euo pipefail
+[ $# = 1 ] || { echo "usage: $0 NOTES" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd) work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python=${PYTHON:-python}
+"$python" "$here/write_pieces.py" --midi_path "$work/all"
+mkdir "$work/midi"
+cp "$work/all/melody.mid" "$work/midi/"
+"$python" "$root/synthesize_audios.py" --nsynth_path "$1" --midi_path "$work/midi" --audios_path "$work/audios"
+for folder in "$work"/audios/*/; do
+    instrument=$(basename "$folder")
+    mkdir -p "$here/$instrument"
+    cp "$folder/melody.wav" "$here/$instrument/melody.wav"
+    "$python" "$here/draw_spectrograms.py" --output "$here/$instrument/melody.png" "$instrument=$here/$instrument/melody.wav"
+done
