@@ -69,11 +69,6 @@ def compute_slices(key, path, folder):
         return key, str(error)
 
 
-def fingerprint(path):
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
 def main():
     arguments = parse_arguments()
     audios_path, features_path = Path(arguments.audios_path), Path(arguments.features_path)
@@ -101,7 +96,7 @@ def main():
     calls, changed = [], 0
     for (instrument, piece), path in found.items():
         entry = record.entries.get(f"{instrument}/{piece}")
-        made_from = fingerprint(path)
+        made_from = files.fingerprint(path)
         if (
             entry
             and entry["audio"] == made_from
@@ -127,7 +122,7 @@ def main():
             cut += 1
             record.entries[f"{instrument}/{piece}"] = {
                 "slices": count,
-                "audio": fingerprint(found[key]),
+                "audio": files.fingerprint(found[key]),
                 "path": str(found[key].resolve()),
             }
             if number % 20 == 0:

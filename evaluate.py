@@ -17,8 +17,8 @@ import cli
 import files
 from cli import UserError
 from device import add_gpu_argument, start_tensorflow
+from prediction import PHASES
 
-PHASES = ("input", "griffinlim", "griffinlim_input", "admm")
 RECORD_NAME = "evaluation.json"
 
 
@@ -58,11 +58,6 @@ def phase_name(text):
     if text not in PHASES:
         raise ValueError
     return text
-
-
-def fingerprint(path):
-    status = path.stat()
-    return [str(path), status.st_size, status.st_mtime_ns]
 
 
 def find_pairs(arguments, models, couple):
@@ -150,7 +145,7 @@ def evaluate_couple(couple, models, arguments, output, record):
     excerpts, scores = {}, {}
     for number, pair in cli.progress(enumerate(pairs), len(pairs), f"pieces, {origin} to {target}"):
         folder = output / "audio" / f"{origin}_2_{target}" / f"{number:03d}"
-        key, made_from = f"{origin}/{target}/{pair.piece}", [fingerprint(path) for path in pair[1:]]
+        key, made_from = f"{origin}/{target}/{pair.piece}", [[str(path), *files.fingerprint(path)] for path in pair[1:]]
         entry = record.entries.get(key)
         if not entry or entry["audio"] != made_from or (number < arguments.listen and not folder.is_dir()):
             of_piece = evaluate_piece(pair, number, difference(number), generates(number), arguments, folder)

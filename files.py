@@ -48,6 +48,12 @@ def read_json(path):
     return value
 
 
+def fingerprint(path):
+    """Size and time of change of a file, by which a `Record` tells whether it is the same: list of two ints."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
 class Record:
     """What a folder was made with: the settings of the run and an entry for each item that is whole.
 
