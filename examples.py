@@ -162,7 +162,7 @@ class Examples:
             )
             .round(5)
             .tolist()
-            for (origin, target), first, end in zip(self._couples, firsts, firsts[1:], strict=True)
+            for (origin, target), first, end in zip(self._couples, firsts[:-1], firsts[1:], strict=True)
         }
 
     def cases(self):

@@ -15,7 +15,7 @@ from pathlib import Path
 import material
 import numpy as np
 
-DEMO = material.REPOSITORY / "demo"
+DEMO = material.REPOSITORY / "demo" / "chain"
 
 
 def main():
@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--target", help="the same music played by the target, for the error")
     arguments = parser.parse_args()
     if not Path(arguments.model).exists():
-        raise SystemExit(f"{arguments.model} does not exist: run make demo first, or name a --model and an --input")
+        raise SystemExit(f"{arguments.model} does not exist: run make chain first, or name a --model and an --input")
 
     from device import start_tensorflow
 
