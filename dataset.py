@@ -13,7 +13,6 @@ import files
 from cli import UserError
 
 _HEADER_BYTES = 128  # of a .npy file of this shape and type, whatever NumPy version wrote it
-_HEADER = b"{'descr': '<f2', 'fortran_order': False, 'shape': (256, 256, 1), }"
 _SLICE_BYTES = _HEADER_BYTES + 2 * int(np.prod(data.SLICE_SHAPE))
 
 
@@ -230,7 +229,7 @@ def _usable_slices(dataset_path, instrument, notices):
     first = min(entry.path for entries in found.values() for entry in entries.values())
     with open(first, "rb") as file:
         header = file.read(_HEADER_BYTES)
-    if header.startswith(b"\x93NUMPY") and _HEADER not in header and b"fortran_order': True" in header:
+    if header.startswith(b"\x93NUMPY") and b"fortran_order': True" in header:
         raise UserError(f"{first} is stored in Fortran order; make the slices again (compute_features.py --overwrite)")
     slices, damaged = {}, 0
     for piece, entries in found.items():

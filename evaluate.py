@@ -113,14 +113,16 @@ def evaluate_piece(pair, number, difference, generates, arguments, folder):
     import numpy as np
 
     import evaluation
+    import metrics
 
     source, target = evaluation.read_pair(pair, arguments.seconds)
     if len(source) == 0:
         raise UserError(f"{pair.source_path} or {pair.target_path} holds no samples")
     settings = {key: getattr(arguments, key) for key in ("overlap", "phase_iterations", "seed")}
     made = list(evaluation.systems(source, target, difference, generates, arguments.phase, settings))
+    pitches = metrics.pitches(target)
     scores = joblib.Parallel(n_jobs=-1, prefer="threads")(
-        joblib.delayed(evaluation.score)(image, audio, target) for _, image, audio in made
+        joblib.delayed(evaluation.score)(image, audio, target, pitches) for _, image, audio in made
     )
     if number < arguments.listen:
         part = evaluation.fullest_part(target, arguments.excerpt)
