@@ -50,6 +50,7 @@ def add_arguments(parser):
     add("--schedule", choices=SCHEDULES, default="constant", help="learning rates over the run; cosine ends at 0")
     add("--ema", type=cli.share, default=0.0, help="average weights over steps with this decay, such as 0.999")
     add("--init_from", help="folder or name of a model whose weights to begin with")
+    add("--dropout", type=cli.share, default=0.5, help="share that the decoder's first three layers drop")
     add("--augment", action="store_true", help="change level, spectrum and noise floor of the sources by chance")
     add("--validation_split", type=cli.share, default=0.1, help="share of the pieces kept to validate")
     add("--base_filters", type=cli.positive_int, default=64, help="filters of the first layers")

@@ -18,7 +18,7 @@ CONFIG_NAME = "config.json"
 WEIGHTS_ENDING = ".weights.h5"
 
 
-def Generator(base_filters=64, n_inputs=1, dtype="float32", fresh=True):
+def Generator(base_filters=64, n_inputs=1, dtype="float32", fresh=True, dropout=0.5):
     """The U-Net (Isola et al. 2017, appendix 6.1.1): 256 × 256 down to 1 × 1 and up again, with skips.
 
     Args:
@@ -26,6 +26,7 @@ def Generator(base_filters=64, n_inputs=1, dtype="float32", fresh=True):
         n_inputs: images that it takes: 1 (source), or 2 (source, style).
         dtype: a Keras precision such as "mixed_float16". The output is float32 whatever it is.
         fresh: whether weights are drawn; otherwise they are 0, in less time, for who loads them.
+        dropout: share that each of the decoder's first three layers drops in training; 0.5 is the paper's.
 
     Returns:
         `keras.Model`: images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image.
@@ -57,8 +58,8 @@ def Generator(base_filters=64, n_inputs=1, dtype="float32", fresh=True):
         (2, False),  # (batch, 64, 64, 256)
         (1, False),  # (batch, 128, 128, 128)
     ]
-    for number, ((factor, dropout), skip) in enumerate(zip(decoder, reversed(skips[:-1]), strict=True), 1):
-        x = _upsample(x, f"up{number}", base_filters * factor, dropout, dtype, fresh)
+    for number, ((factor, drops), skip) in enumerate(zip(decoder, reversed(skips[:-1]), strict=True), 1):
+        x = _upsample(x, f"up{number}", base_filters * factor, dropout if drops else None, dtype, fresh)
         x = layers.Concatenate(name=f"up{number}_skip", dtype=dtype)([x, skip])
 
     x = layers.Conv2DTranspose(
@@ -118,8 +119,8 @@ def _downsample(x, name, filters, normalised, dtype, fresh=True):
 def _upsample(x, name, filters, dropout, dtype, fresh):
     x = _convolution(layers.Conv2DTranspose, name, filters, dtype, fresh)(x)
     x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
-    if dropout:
-        x = layers.Dropout(0.5, name=f"{name}_dropout", dtype=dtype)(x)
+    if dropout is not None:
+        x = layers.Dropout(dropout, name=f"{name}_dropout", dtype=dtype)(x)
     return layers.ReLU(name=name, dtype=dtype)(x)
 
 

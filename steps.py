@@ -50,22 +50,24 @@ def adversarial_steps(networks, optimizers, measure=None):
     return train_step, validation_step
 
 
-def generator_steps(networks, optimizers):
+def generator_steps(networks, optimizers, measure=None):
     """Makes the steps of a generator that learns alone, by its mean absolute error. See `adversarial_steps`."""
     generator = networks["generator"]
     split = _make_split(generator)
 
     def train_step(*batch):
-        inputs, target, _ = split(batch)
+        inputs, target, numbers = split(batch)
         with tf.GradientTape() as tape:
-            gen_mae = l1_loss(target, generator(inputs, training=True))
+            generated = generator(inputs, training=True)
+            gen_mae = l1_loss(target, generated)
             scaled = optimizers["generator"].scale_loss(gen_mae)
         _update(generator, optimizers["generator"], tape, scaled)
-        return {"gen_mae": gen_mae}
+        return {"gen_mae": gen_mae} | (measure(target, generated, *numbers) if measure else {})
 
     def validation_step(*batch):
-        inputs, target, _ = split(batch)
-        return {"gen_mae": l1_loss(target, generator(inputs, training=False))}
+        inputs, target, numbers = split(batch)
+        generated = generator(inputs, training=False)
+        return {"gen_mae": l1_loss(target, generated)} | (measure(target, generated, *numbers) if measure else {})
 
     return train_step, validation_step
 

@@ -31,7 +31,7 @@ def main():
 
     def make_networks():
         return {
-            "generator": Generator(arguments.base_filters, dtype=arguments.precision),
+            "generator": Generator(arguments.base_filters, dtype=arguments.precision, dropout=arguments.dropout),
             "discriminator": Discriminator(arguments.base_filters, dtype=arguments.precision),
         }
 

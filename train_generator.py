@@ -32,7 +32,9 @@ def main():
         name=f"{arguments.origin}_2_{arguments.target}_generator",
         couples=[(arguments.origin, arguments.target)],
         rate_flags={"generator": "lr"},
-        make_networks=lambda: {"generator": Generator(arguments.base_filters, dtype=arguments.precision)},
+        make_networks=lambda: {
+            "generator": Generator(arguments.base_filters, dtype=arguments.precision, dropout=arguments.dropout)
+        },
         make_steps=steps.generator_steps,
         metrics=("gen_mae",),
     )

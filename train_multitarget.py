@@ -3,7 +3,8 @@
 
 The generator sees the source and a style: a slice of another piece, played by the target instrument. The discriminator
 sees source and target, as in train.py. Each epoch goes through all pairs of an origin and a target in equal shares. The
-model's folder is <models_path>/<origin>_2_any/, or any_2_any/ with several origins.
+model's folder is <models_path>/<origin>_2_any/, or any_2_any/ with several origins, and ends in _generator where no
+discriminator takes part (--generator_alone).
 
 example:
   python train_multitarget.py --dataset_path features --origin keyboard_acoustic
@@ -32,6 +33,9 @@ def parse_arguments():
     parser.add_argument(
         "--disc_lr", type=cli.positive_float, help=f"discriminator's learning rate (default: --lr, or {DISC_LR:g})"
     )
+    parser.add_argument(
+        "--generator_alone", action="store_true", help="no discriminator: train by the mean absolute error alone"
+    )
     experiment.add_arguments(parser)
     arguments = parser.parse_args()
     experiment.check_arguments(parser, arguments)
@@ -41,6 +45,8 @@ def parse_arguments():
         parser.error(
             f"argument --target: must name another instrument than --origin {arguments.origin[0]}, or add --same"
         )
+    if arguments.generator_alone and arguments.disc_lr:
+        parser.error("argument --disc_lr: there is no discriminator with --generator_alone")
     arguments.gen_lr = arguments.gen_lr or arguments.lr or GEN_LR
     arguments.disc_lr = arguments.disc_lr or arguments.lr or DISC_LR
     return arguments
@@ -72,23 +78,26 @@ def main():
     import steps
     from model import Discriminator, Generator
 
+    alone = arguments.generator_alone
+
     def make_networks():
-        return {
-            "generator": Generator(arguments.base_filters, n_inputs=2, dtype=arguments.precision),
-            "discriminator": Discriminator(arguments.base_filters, dtype=arguments.precision),
-        }
+        size = {"base_filters": arguments.base_filters, "dtype": arguments.precision}
+        networks = {"generator": Generator(n_inputs=2, dropout=arguments.dropout, **size)}
+        return networks if alone else networks | {"discriminator": Discriminator(**size)}
 
     couples = make_couples(arguments)
     targets = list(dict.fromkeys(target for _, target in couples))
     return experiment.run(
         arguments,
         running_on,
-        name=f"{arguments.origin[0] if len(arguments.origin) == 1 else 'any'}_2_any",
+        name=f"{arguments.origin[0] if len(arguments.origin) == 1 else 'any'}_2_any{'_generator' if alone else ''}",
         couples=couples,
-        rate_flags={"generator": "gen_lr", "discriminator": "disc_lr"},
+        rate_flags={"generator": "gen_lr"} | ({} if alone else {"discriminator": "disc_lr"}),
         make_networks=make_networks,
-        make_steps=functools.partial(steps.adversarial_steps, measure=make_measure(targets)),
-        metrics=("gen_mae", "gen_loss", "disc_loss", *(f"gen_mae_{target}" for target in targets)),
+        make_steps=functools.partial(
+            steps.generator_steps if alone else steps.adversarial_steps, measure=make_measure(targets)
+        ),
+        metrics=("gen_mae", *(() if alone else ("gen_loss", "disc_loss")), *(f"gen_mae_{name}" for name in targets)),
         n_inputs=2,
     )
 

@@ -89,7 +89,7 @@ def test_layers_of_the_generator():
     transposed = [layer for layer in generator.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
     assert [layer.filters for layer in transposed] == [512, 512, 512, 512, 256, 128, 64, 1]
     assert [layer.use_bias for layer in transposed] == 7 * [False] + [True]
-    assert sum(isinstance(layer, keras.layers.Dropout) for layer in generator.layers) == 3
+    assert [layer.rate for layer in generator.layers if isinstance(layer, keras.layers.Dropout)] == 3 * [0.5]
     # Upsampled first, skip second.
     first, second = generator.get_layer("up1_skip").input
     assert (first.name, second.name) == (

@@ -6,13 +6,25 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ORIGIN, TARGET, losses, one_line, run_script, start_script, train_arguments, wait_for, write_slices
+from conftest import (
+    ORIGIN,
+    OTHER,
+    TARGET,
+    losses,
+    one_line,
+    run_script,
+    start_script,
+    train_arguments,
+    wait_for,
+    write_slices,
+)
 
 import augment
 import averages
 import data
 import train
 import train_generator
+import train_multitarget
 import training
 from examples import Examples
 from model import Generator, load_generator, save_model
@@ -148,6 +160,32 @@ def test_a_run_begins_with_the_weights_of_another_model(call_script, dataset_pat
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-7)
 
 
+def test_weights_fit_whatever_was_dropped_while_they_were_trained(tmp_path):
+    images = tf.random.stateless_uniform((2, 256, 256, 1), (0, 0))
+    trained = Generator(4, dropout=0.0)
+    np.testing.assert_array_equal(trained(images, training=True), trained(images, training=True))
+    save_model(tmp_path, {"generator": trained}, {"model": {"base_filters": 4, "n_inputs": 1}})
+    loaded, _ = load_generator(tmp_path)
+    assert loaded.get_layer("up1_dropout").rate == 0.5
+    np.testing.assert_array_equal(loaded(images, training=False), trained(images, training=False))
+
+
+def test_dropout_is_a_flag_of_all_train_scripts(call_script, dataset_path, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("model.Generator", lambda *args, **kwargs: seen.append(kwargs) or Generator(*args, **kwargs))
+    words = train_arguments(dataset_path, tmp_path, epochs=1, steps_per_epoch=1, dropout=0.25)
+    multitarget = train_arguments(
+        dataset_path, tmp_path, epochs=1, steps_per_epoch=1, dropout=0.25, target=[TARGET, OTHER]
+    )
+    alone = train_arguments(
+        dataset_path, tmp_path, epochs=1, steps_per_epoch=1, dropout=0.25, gen_lr=None, disc_lr=None
+    )
+    for script, arguments in ((train, words), (train_multitarget, multitarget), (train_generator, alone)):
+        status, _, stderr = call_script(script, *arguments)
+        assert status == 0, stderr
+    assert [kwargs["dropout"] for kwargs in seen] == [0.25, 0.25, 0.25]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -155,6 +193,7 @@ def test_a_run_begins_with_the_weights_of_another_model(call_script, dataset_pat
         ({"init_from": "."}, "--init_from . is no model's folder"),
         ({"init_from": "other"}, "does not fit"),
         ({"ema": 1}, "argument --ema"),
+        ({"dropout": 1}, "argument --dropout"),
         ({"schedule": "linear"}, "argument --schedule"),
     ],
 )

@@ -166,6 +166,22 @@ def test_the_discriminator_sees_source_and_target_and_the_generator_source_and_s
         assert float(metrics["gen_mae"]) == pytest.approx(errors.mean(), rel=1e-5)
 
 
+def test_a_generator_for_several_targets_may_learn_alone(call_script, dataset_path, tmp_path):
+    words = multitarget_arguments(dataset_path, tmp_path, gen_lr=None, disc_lr=None, lr=1e-3, epochs=2)
+    status, _, stderr = call_script(train_multitarget, *words, "--generator_alone")
+    assert status == 0, stderr
+    model = tmp_path / "models" / f"{MULTITARGET}_generator"
+    assert sorted(path.name for path in model.glob("*.h5")) == ["generator.weights.h5"]
+    rows = history(tmp_path, f"{MULTITARGET}_generator")
+    assert "disc_loss" not in rows[0]
+    assert float(rows[1]["gen_mae"]) < float(rows[0]["gen_mae"])
+    of_targets = [float(rows[1][f"gen_mae_{target}_val"]) for target in (TARGET, OTHER)]
+    assert float(rows[1]["gen_mae_val"]) == pytest.approx(np.mean(of_targets), rel=1e-3)
+    status, _, stderr = call_script(train_multitarget, *words, "--generator_alone", "--disc_lr", 1e-3)
+    assert status == 2
+    assert "--disc_lr: there is no discriminator" in one_line(stderr)
+
+
 @pytest.fixture(scope="module")
 def generator_run(dataset_path, tmp_path_factory):
     folder = tmp_path_factory.mktemp("generator")
