@@ -229,13 +229,25 @@ def find_initial(model):
 
 def load_initial(path, networks):
     """Loads the weights of a model's folder into networks; those that it lacks stay as they are."""
-    from model import WEIGHTS_ENDING, load_weights
+    from model import WEIGHTS_ENDING, load_weights, load_weights_but_style
 
     for name, network in networks.items():
-        if (path / f"{name}{WEIGHTS_ENDING}").is_file():
-            load_weights(network, path / f"{name}{WEIGHTS_ENDING}")
-        else:
+        weights = path / f"{name}{WEIGHTS_ENDING}"
+        if not weights.is_file():
             print(f"--init_from {path} has no {name}: it begins fresh")
+        elif name == "generator" and len(network.inputs) == 2 and read_n_inputs(path) == 1:
+            load_weights_but_style(network, weights)
+            print(f"--init_from {path} knows no style: what looks at it begins fresh")
+        else:
+            load_weights(network, weights)
+
+
+def read_n_inputs(path):
+    """The images that the generator of a model's folder sees, as its configuration tells; None if it does not."""
+    from model import CONFIG_NAME
+
+    config_path = path / CONFIG_NAME
+    return files.read_json(config_path).get("model", {}).get("n_inputs") if config_path.is_file() else None
 
 
 def prepare_folder(model_path, config, restart):

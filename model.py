@@ -205,6 +205,17 @@ def load_weights(network, path):
         raise UserError(f"{path} does not fit its configuration or is damaged: {reason}") from None
 
 
+def load_weights_but_style(generator, path):
+    """Loads the weights of a generator of the source alone into one that also sees a style.
+
+    What the first layer makes of the style stays as it is. A `UserError` if the file does not fit.
+    """
+    narrow = Generator(generator.get_layer("down1_conv").filters, fresh=False)
+    load_weights(narrow, path)
+    for ours, theirs in zip(generator.weights, narrow.weights, strict=True):
+        ours.assign(theirs if ours.shape == theirs.shape else tf.concat([theirs, ours[:, :, 1:]], axis=2))
+
+
 def halve_weights(source, destination):
     """Copies a `.weights.h5` file with its weights rounded to float16, half as large; it loads like the other.
 

@@ -186,6 +186,27 @@ def test_dropout_is_a_flag_of_all_train_scripts(call_script, dataset_path, tmp_p
     assert [kwargs["dropout"] for kwargs in seen] == [0.25, 0.25, 0.25]
 
 
+def test_a_run_with_styles_begins_with_a_model_that_knows_none(call_script, dataset_path, tmp_path):
+    keras.utils.set_random_seed(3)
+    first = Generator(4)
+    size = {"base_filters": 4, "n_inputs": 1}
+    save_model(tmp_path / "first", {"generator": first}, {"model": size})
+    words = train_arguments(
+        dataset_path, tmp_path, gen_lr=None, disc_lr=None, lr=1e-12, epochs=1, init_from=tmp_path / "first"
+    )
+    status, stdout, stderr = call_script(train_multitarget, *words, "--generator_alone", "--target", OTHER, TARGET)
+    assert status == 0, stderr
+    assert "knows no style" in stdout
+    trained, _ = load_generator(tmp_path / "models" / f"{ORIGIN}_2_any_generator")
+    kernel, *rest = trained.trainable_variables
+    first_kernel, *first_rest = first.trainable_variables
+    assert kernel.shape == (4, 4, 2, 4)
+    np.testing.assert_allclose(kernel[:, :, :1].numpy(), first_kernel.numpy(), atol=1e-7)
+    assert 0.01 < kernel[:, :, 1:].numpy().std() < 0.03  # drawn, as the paper does
+    for ours, theirs in zip(rest, first_rest, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
