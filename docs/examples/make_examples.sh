@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the recordings and pictures of this folder: one melody, played by four instruments.
+# Makes the recordings and pictures of this folder: one melody, and six seconds of other music, by four instruments.
 #
 #   docs/examples/make_examples.sh NOTES
 #
@@ -12,11 +12,15 @@ trap 'rm -rf "$work"' EXIT
 python=${PYTHON:-python}
 "$python" "$here/write_pieces.py" --midi_path "$work/all"
 mkdir "$work/midi"
-cp "$work/all/melody.mid" "$work/midi/"
+cp "$work/all/melody.mid" "$work/all/exercise_02.mid" "$work/midi/"
 "$python" "$root/synthesize_audios.py" --nsynth_path "$1" --midi_path "$work/midi" --audios_path "$work/audios"
 for folder in "$work"/audios/*/; do
     instrument=$(basename "$folder")
     mkdir -p "$here/$instrument"
     cp "$folder/melody.wav" "$here/$instrument/melody.wav"
+    "$python" -c 'import sys, soundfile
+source, output = sys.argv[1:]
+soundfile.write(output, *soundfile.read(source, frames=6 * 44100, dtype="int16"))' \
+        "$folder/exercise_02.wav" "$here/$instrument/exercise.wav"
     "$python" "$here/draw_spectrograms.py" --output "$here/$instrument/melody.png" "$instrument=$here/$instrument/melody.wav"
 done
