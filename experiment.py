@@ -133,7 +133,7 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
     print(*examples.notices, sep="\n", end="\n" if examples.notices else "")
     rates = {network: getattr(arguments, flag) for network, flag in rate_flags.items()}
 
-    initial = find_initial(arguments.init_from) if arguments.init_from else None
+    initial = find_initial(arguments.init_from, rate_flags, n_inputs) if arguments.init_from else None
     decay_steps = arguments.epochs * examples.steps if arguments.schedule == "cosine" else None
 
     def start(network_names=tuple(rates), decay_steps=None):
@@ -170,11 +170,11 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
         "target": arguments.target,
         "data": examples.describe(),
         "arguments": {key: value for key, value in vars(arguments).items() if key not in not_of_the_run},
-        "equalisers": examples.equalisers(),
         "versions": versions(),
     }
     networks, optimizers = start(decay_steps=decay_steps)
     prepare_folder(model_path, config, arguments.restart)
+    config["equalisers"] = examples.equalisers()
     n_slices, n_pieces = len(examples.train.pieces), len(examples.train_pieces)
     print(f"{name}: {n_slices} training slices of {n_pieces} pieces, on {running_on}")
     if examples.validation:
@@ -217,13 +217,28 @@ def run(arguments, running_on, name, couples, rate_flags, make_networks, make_st
     )
 
 
-def find_initial(model):
-    """The folder of the model to begin with, downloaded if need be; a `UserError` if there is none."""
+def find_initial(model, names, n_inputs):
+    """The folder of the model to begin with, downloaded if need be; says what of the networks begins fresh.
+
+    Args:
+        model: folder or name.
+        names: of the networks that are to be trained.
+        n_inputs: images that their generator sees.
+
+    Raises:
+        UserError: if there is no such model.
+    """
     import pretrained
+    from model import WEIGHTS_ENDING
 
     path = pretrained.find(model, flag="--init_from")
     if not (path / pretrained.GENERATOR_NAME).is_file():
         raise UserError(f"--init_from {model} is no model's folder; it must hold {pretrained.GENERATOR_NAME}")
+    for name in names:
+        if not (path / f"{name}{WEIGHTS_ENDING}").is_file():
+            print(f"--init_from {model} has no {name}: it begins fresh")
+    if n_inputs == 2 and read_n_inputs(path) == 1:
+        print(f"--init_from {model} knows no style: what looks at it begins fresh")
     return path
 
 
@@ -233,12 +248,9 @@ def load_initial(path, networks):
 
     for name, network in networks.items():
         weights = path / f"{name}{WEIGHTS_ENDING}"
-        if not weights.is_file():
-            print(f"--init_from {path} has no {name}: it begins fresh")
-        elif name == "generator" and len(network.inputs) == 2 and read_n_inputs(path) == 1:
+        if name == "generator" and len(network.inputs) == 2 and read_n_inputs(path) == 1:
             load_weights_but_style(network, weights)
-            print(f"--init_from {path} knows no style: what looks at it begins fresh")
-        else:
+        elif weights.is_file():
             load_weights(network, weights)
 
 
