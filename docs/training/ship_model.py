@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import files
-from model import CONFIG_NAME, WEIGHTS_ENDING, halve_weights
+from device import start_tensorflow
 
 PATHS = ("dataset_path", "models_path", "output_path", "sample_audio", "init_from")
 
@@ -27,6 +27,12 @@ def main():
     parser.add_argument("--output", required=True, type=Path, help="folder of models; the model's is made in it")
     parser.add_argument("--name", help="name of the shipped model (default: that of the folder)")
     arguments = parser.parse_args()
+    if not (arguments.model / "history.csv").is_file():
+        parser.error(f"argument --model: {arguments.model} must be a folder that a train script wrote")
+    start_tensorflow(-1)
+
+    from model import CONFIG_NAME, WEIGHTS_ENDING, halve_weights
+
     folder = arguments.output / (arguments.name or arguments.model.resolve().name)
 
     config = files.read_json(arguments.model / CONFIG_NAME)
