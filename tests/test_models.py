@@ -38,7 +38,9 @@ def test_a_shipped_model_is_as_good_as_its_card_says(name):
     source = picture("keyboard_acoustic")
     for target in targets:
         true = picture(target)
-        style = data.to_network(choose_slices(picture(target, "exercise"))[0]) if config["model"]["n_inputs"] == 2 else None
+        style = (
+            data.to_network(choose_slices(picture(target, "exercise"))[0]) if config["model"]["n_inputs"] == 2 else None
+        )
         generated = transfer_log_magnitude(source, make_generate(generator, style))
         error = metrics.mean_absolute_error(generated, true)
         assert error == pytest.approx(float(scores[target]), abs=5e-4)

@@ -47,6 +47,6 @@ for target in "${targets[@]}"; do
     "$python" "$here/docs/training/ship_model.py" --model "$work/models/${name}_generator" --output "$work/ship" --name "$name"
     for audios in "${test[@]}" "$here/docs/examples"; do
         "$python" "$here/evaluate.py" --model "$work/ship/$name" --audios_path "$audios" --seconds 30 \
-            --output "$work/scores/$name/$(basename "$audios")" --phase input griffinlim_input
+            --output "$work/scores/$name/$(basename "$audios")"
     done
 done
