@@ -25,7 +25,7 @@ demo: setup
 		--output $(DEMO)/melody_as_guitar.wav
 	$(RUN) $(EXAMPLES)/draw_spectrograms.py --output $(DEMO)/melody.png keyboard=$(EXAMPLES)/keyboard_acoustic/melody.wav \
 		prediction=$(DEMO)/melody_as_guitar.wav guitar=$(EXAMPLES)/guitar_acoustic/melody.wav
-	$(RUN) evaluate.py --model $(MODEL) --audios_path $(EXAMPLES) --output $(DEMO)/evaluation --excerpt 20 --overwrite
+	$(RUN) evaluate.py --model $(MODEL) --audios_path $(EXAMPLES) --output $(DEMO)/evaluation --pieces 1 --excerpt 20 --overwrite
 	@echo "listen: $(EXAMPLES)/keyboard_acoustic/melody.wav, then $(DEMO)/melody_as_guitar.wav"
 	@echo "look: $(DEMO)/melody.png"
 	@echo "both, beside the true guitar: $(DEMO)/evaluation/report.html"

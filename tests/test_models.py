@@ -39,7 +39,7 @@ def test_a_shipped_model_is_as_good_as_its_card_says(name):
     for target in targets:
         true = picture(target)
         style = (
-            data.to_network(choose_slices(picture(target, "exercise"))[0]) if config["model"]["n_inputs"] == 2 else None
+            data.to_network(choose_slices(picture(target, "style"))[0]) if config["model"]["n_inputs"] == 2 else None
         )
         generated = transfer_log_magnitude(source, make_generate(generator, style))
         error = metrics.mean_absolute_error(generated, true)

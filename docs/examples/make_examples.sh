@@ -21,6 +21,6 @@ for folder in "$work"/audios/*/; do
     "$python" -c 'import sys, soundfile
 source, output = sys.argv[1:]
 soundfile.write(output, *soundfile.read(source, frames=6 * 44100, dtype="int16"))' \
-        "$folder/exercise_02.wav" "$here/$instrument/exercise.wav"
+        "$folder/exercise_02.wav" "$here/$instrument/style.wav"
     "$python" "$here/draw_spectrograms.py" --output "$here/$instrument/melody.png" "$instrument=$here/$instrument/melody.wav"
 done
