@@ -22,7 +22,7 @@ def audio_seconds(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--midi_path", type=Path, help="MIDI files (default: the demo's)")
+    parser.add_argument("--midi_path", type=Path, help="MIDI files (default: those of make chain)")
     parser.add_argument("--nsynth_path", type=Path, help="notes of the four instruments (default: built-in tones)")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()

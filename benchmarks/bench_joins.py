@@ -15,13 +15,13 @@ from pathlib import Path
 import material
 import numpy as np
 
-DEMO = material.REPOSITORY / "demo" / "chain"
+CHAIN = material.REPOSITORY / "demo" / "chain"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=DEMO / "models" / "keyboard_acoustic_2_guitar_acoustic")
-    parser.add_argument("--input", default=DEMO / "audios" / "keyboard_acoustic" / "exercise_01.wav")
+    parser.add_argument("--model", default=CHAIN / "models" / "keyboard_acoustic_2_guitar_acoustic")
+    parser.add_argument("--input", default=CHAIN / "audios" / "keyboard_acoustic" / "exercise_01.wav")
     parser.add_argument("--target", help="the same music played by the target, for the error")
     arguments = parser.parse_args()
     if not Path(arguments.model).exists():

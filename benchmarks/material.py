@@ -50,7 +50,7 @@ def table(title, rows):
 
 
 def make_pieces(folder):
-    """Pieces, notes and slices of the demo's kind, made once in `folder`."""
+    """Pieces, notes and slices of the kind of make chain's, made once in `folder`."""
     if not (folder / "features" / "features.json").is_file():
         run("docs/examples/write_pieces.py", "--midi_path", folder / "midi")
         run("render_notes.py", "--builtin", "--nsynth_path", folder / "notes")

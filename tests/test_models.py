@@ -19,6 +19,10 @@ CARD_LINE = re.compile(r"^\| melody, ([a-z_]+) \| .*\*\*(\d\.\d{4})\*\*", re.MUL
 NAMES = pretrained.shipped()
 
 
+def targets_of(config):
+    return [config["target"]] if isinstance(config["target"], str) else config["target"]
+
+
 def picture(instrument, piece="melody"):
     return data.log_magnitude(data.stft(load_audio(EXAMPLES / instrument / f"{piece}.wav")))
 
@@ -33,7 +37,7 @@ def test_a_shipped_model_is_as_good_as_its_card_says(name):
     folder = Path(pretrained.find(name))
     generator, config = load_generator(folder)
     scores = dict(CARD_LINE.findall((folder / "README.md").read_text()))
-    targets = [config["target"]] if isinstance(config["target"], str) else config["target"]
+    targets = targets_of(config)
     assert sorted(scores) == sorted(targets)
     source = picture("keyboard_acoustic")
     for target in targets:
@@ -52,5 +56,4 @@ def test_a_shipped_model_tells_how_it_was_made_and_no_paths(name):
     config = read_json(Path(pretrained.find(name)) / "config.json")
     assert config["training"]["best_epoch"] >= 1
     assert "dataset_path" not in config["arguments"]
-    targets = [config["target"]] if isinstance(config["target"], str) else config["target"]
-    assert set(config["equalisers"]) == {f"keyboard_acoustic/{target}" for target in targets}
+    assert set(config["equalisers"]) == {f"keyboard_acoustic/{target}" for target in targets_of(config)}

@@ -173,15 +173,14 @@ def test_weights_fit_whatever_was_dropped_while_they_were_trained(tmp_path):
 def test_dropout_is_a_flag_of_all_train_scripts(call_script, dataset_path, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("model.Generator", lambda *args, **kwargs: seen.append(kwargs) or Generator(*args, **kwargs))
-    words = train_arguments(dataset_path, tmp_path, epochs=1, steps_per_epoch=1, dropout=0.25)
-    multitarget = train_arguments(
-        dataset_path, tmp_path, epochs=1, steps_per_epoch=1, dropout=0.25, target=[TARGET, OTHER]
-    )
-    alone = train_arguments(
-        dataset_path, tmp_path, epochs=1, steps_per_epoch=1, dropout=0.25, gen_lr=None, disc_lr=None
-    )
-    for script, arguments in ((train, words), (train_multitarget, multitarget), (train_generator, alone)):
-        status, _, stderr = call_script(script, *arguments)
+    tiny = {"epochs": 1, "steps_per_epoch": 1, "dropout": 0.25}
+    changes = {
+        train: {},
+        train_multitarget: {"target": [TARGET, OTHER]},
+        train_generator: {"gen_lr": None, "disc_lr": None},
+    }
+    for script, changed in changes.items():
+        status, _, stderr = call_script(script, *train_arguments(dataset_path, tmp_path, **tiny, **changed))
         assert status == 0, stderr
     assert [kwargs["dropout"] for kwargs in seen] == [0.25, 0.25, 0.25]
 

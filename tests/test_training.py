@@ -57,9 +57,8 @@ def test_a_run_leaves_history_weights_and_samples(uninterrupted):
     assert config["training"]["best_epoch"] == int(best["epoch"])
     equaliser = config["equalisers"][f"{ORIGIN}/{TARGET}"]
     assert len(equaliser) == 256
-    assert (
-        -0.5 < min(equaliser) <= max(equaliser) < 0
-    )  # the target is half of the square of the source, which is below 1
+    # The target is half of the square of the source, which is below 1.
+    assert -0.5 < min(equaliser) <= max(equaliser) < 0
     assert read_json(model / "last" / "config.json")["training"]["epoch"] == 4
     assert {path.name for path in (model / "last").iterdir()} >= {"generator.weights.h5", "discriminator.weights.h5"}
     assert (model / "discriminator.weights.h5").is_file()

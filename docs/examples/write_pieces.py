@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes a dozen short pieces as MIDI files, for the demo: a public-domain melody, and exercises to train on.
+"""Writes a dozen short pieces as MIDI files, for `make chain`: a public-domain melody, and exercises to train on.
 
 `melody` is Beethoven's theme from the finale of the Ninth Symphony (1824), with a plain bass. The others are tunes over
 a bass, and chords and runs, made by chance from a seed.
 
 example:
-  python docs/examples/write_pieces.py --midi_path demo/midi
+  python docs/examples/write_pieces.py --midi_path demo/chain/midi
 """
 
 import argparse
