@@ -1,19 +1,21 @@
 # make setup: the virtual environment      make demo: a melody converted by a shipped model, to listen and look
-# make test: lint and tests                make chain: the whole chain, training included, on a small example
-#                                          make bench: the measurements of docs/benchmarks.md
+# make test: lint and all tests            make pipeline: everything from notes to audio, training included, small
+# make test-fast: the unit tests           make bench: the measurements of docs/benchmarks.md
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
-CHAIN := demo/chain
+PIPELINE := demo/pipeline
 MODEL := keyboard_acoustic_2_guitar_acoustic
 EXAMPLES := docs/examples
+# Two test processes: one a core on a small machine, and more would compete for memory on a large one.
+PYTEST := $(RUN) -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo chain test bench clean
+.PHONY: setup demo pipeline lint test test-fast bench clean
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: requirements.txt requirements-dev.txt
+$(VENV)/.ready: requirements.txt requirements-dev.txt requirements-tensorboard.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or newer is needed; make PYTHON=python3.12 …')"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade pip
@@ -31,27 +33,32 @@ demo: setup
 	@echo "both, beside the true guitar: $(DEMO)/evaluation/report.html"
 
 # Twelve short pieces with the built-in tones, and a narrow network: a few minutes on two cores. With seed 9 the melody
-# is the piece that is kept for validation.
-chain: setup
-	$(RUN) docs/examples/write_pieces.py --midi_path $(CHAIN)/midi
-	$(RUN) render_notes.py --builtin --nsynth_path $(CHAIN)/notes --instruments keyboard_acoustic=0 guitar_acoustic=24
-	$(RUN) synthesize_audios.py --nsynth_path $(CHAIN)/notes --midi_path $(CHAIN)/midi --audios_path $(CHAIN)/audios \
-		--instruments keyboard_acoustic guitar_acoustic
-	$(RUN) compute_features.py --audios $(CHAIN)/audios --features $(CHAIN)/features
-	$(RUN) train.py --dataset_path $(CHAIN)/features --origin keyboard_acoustic --target guitar_acoustic \
+# is the validation piece.
+pipeline: setup
+	$(RUN) docs/examples/write_pieces.py --midi_path $(PIPELINE)/midi
+	$(RUN) render_notes.py --builtin --nsynth_path $(PIPELINE)/notes --instruments keyboard_acoustic=0 guitar_acoustic=24
+	$(RUN) synthesize_audios.py --nsynth_path $(PIPELINE)/notes --midi_path $(PIPELINE)/midi \
+		--audios_path $(PIPELINE)/audios --instruments keyboard_acoustic guitar_acoustic
+	$(RUN) compute_features.py --audios $(PIPELINE)/audios --features $(PIPELINE)/features
+	$(RUN) train.py --dataset_path $(PIPELINE)/features --origin keyboard_acoustic --target guitar_acoustic \
 		--base_filters 16 --batch_size 4 --epochs 15 --gen_lr 1e-3 --disc_lr 2e-4 --seed 9 \
-		--models_path $(CHAIN)/models --output_path $(CHAIN)/output
-	$(RUN) predict.py --model $(CHAIN)/models/keyboard_acoustic_2_guitar_acoustic --overwrite \
-		--input $(CHAIN)/audios/keyboard_acoustic/melody.wav --output $(CHAIN)/melody_as_guitar.wav
-	@echo "listen: $(CHAIN)/audios/keyboard_acoustic/melody.wav, then $(CHAIN)/melody_as_guitar.wav"
-	@echo "look: $(CHAIN)/output/keyboard_acoustic_2_guitar_acoustic/015/spectrogram.png"
+		--models_path $(PIPELINE)/models --output_path $(PIPELINE)/output
+	$(RUN) predict.py --model $(PIPELINE)/models/keyboard_acoustic_2_guitar_acoustic --overwrite \
+		--input $(PIPELINE)/audios/keyboard_acoustic/melody.wav --output $(PIPELINE)/melody_as_guitar.wav
+	@echo "listen: $(PIPELINE)/audios/keyboard_acoustic/melody.wav, then $(PIPELINE)/melody_as_guitar.wav"
+	@echo "look: $(PIPELINE)/output/keyboard_acoustic_2_guitar_acoustic/015/spectrogram.png"
 
-test: setup
+lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(RUN) -m pytest
 
-bench: chain
+test: lint
+	$(PYTEST)
+
+test-fast: lint
+	$(PYTEST) -m "not slow" tests/unit
+
+bench: pipeline
 	$(RUN) benchmarks/bench_help.py
 	$(RUN) benchmarks/bench_data.py
 	$(RUN) benchmarks/bench_training.py

@@ -2,6 +2,9 @@
 
 import os
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -11,7 +14,7 @@ HOP_LENGTH = 512
 N_BINS = N_FFT // 4  # 256: the lower half of the 513 rows, up to 11 kHz
 SLICE_FRAMES = 256  # 2.97 s
 AMIN = 2.0**-16  # the smallest step of 16 bit, -96 dB
-# A frame sounds if its strongest bin is above -60 dB of full scale, which is here on the scale of the log-magnitude.
+# A frame sounds if its strongest bin is above -60 dB of full scale: that level as a log-magnitude.
 SOUNDING_LEVEL = float(np.log1p(10 ** (-60 / 20) / AMIN) / np.log1p(1 / AMIN))
 
 SLICE_SHAPE = (N_BINS, SLICE_FRAMES, 1)  # frequency bin, frame, channel
@@ -24,8 +27,17 @@ _MAGNITUDE_SCALE = np.float32(2 / WINDOW.sum())  # a full-scale sine is 1
 _BLOCK_FRAMES = 4096
 
 
-def resample(audio, sample_rate, target_rate):
-    """Resamples float32 audio [shape=(n_samples,)] with soxr to ceil(n_samples * target_rate / sample_rate) samples."""
+def resample(audio: np.ndarray, sample_rate: int, target_rate: int) -> np.ndarray:
+    """Resample audio with soxr.
+
+    Args:
+        audio: float32 array [shape=(n_samples,)].
+        sample_rate: rate of `audio` in Hz.
+        target_rate: rate of the result in Hz.
+
+    Returns:
+        float32 array [shape=(ceil(n_samples * target_rate / sample_rate),)].
+    """
     if sample_rate == target_rate:
         return audio
     import soxr
@@ -35,17 +47,17 @@ def resample(audio, sample_rate, target_rate):
     return np.pad(resampled[:n_samples], (0, n_samples - len(resampled[:n_samples])))
 
 
-def count_frames(n_samples):
-    """The number of STFT frames of audio."""
+def count_frames(n_samples: int) -> int:
+    """Return the number of STFT frames of `n_samples` samples: 1 + ceil(n_samples / 512)."""
     return 1 + -(-n_samples // HOP_LENGTH)
 
 
-def stft(audio):
-    """Short-time Fourier transform: frames of `N_FFT` under a Hann window every `HOP_LENGTH` samples, centred.
+def stft(audio: np.ndarray) -> np.ndarray:
+    """Compute the short-time Fourier transform: centered Hann windows of `N_FFT` samples every `HOP_LENGTH` samples.
 
-    The same as `librosa.stft(audio, n_fft=1024, hop_length=512, window=np.hanning(1024))` of audio that is filled up
-    with zeros to whole hops. Without that the last samples would stand under one end of one window alone, and `istft`
-    could not give them back.
+    Equal to `librosa.stft(audio, n_fft=1024, hop_length=512, window=np.hanning(1024))` of audio that is padded with
+    zeros to whole hops. Without the padding, only the end of one window would cover the last samples, and `istft`
+    could not restore them.
 
     Args:
         audio: float32 array [shape=(n_samples,)].
@@ -60,8 +72,8 @@ def stft(audio):
     return frames.T
 
 
-def istft(spectrogram, n_samples):
-    """Inverse of `stft`: least-squares overlap-add (Griffin and Lim 1984, eq. 6).
+def istft(spectrogram: np.ndarray, n_samples: int) -> np.ndarray:
+    """Invert `stft` by least-squares overlap-add (Griffin and Lim 1984, eq. 6).
 
     Args:
         spectrogram: complex64 array [shape=(513, n_frames)].
@@ -76,12 +88,12 @@ def istft(spectrogram, n_samples):
         halves = frame_halves(spectrogram[:, first : first + _BLOCK_FRAMES])
         for offset, half in enumerate(halves):
             audio[first + offset : first + offset + len(half)] += half
-    # The first and the last half, under one frame alone, lie before the start and beyond the end.
+    # Only one frame covers the first and the last half: they lie before the start and after the end.
     return audio[1:-1].reshape(-1)[:n_samples]
 
 
-def frame_spectra(signal):
-    """The spectra of the frames that lie wholly inside a signal, the first at its start.
+def frame_spectra(signal: np.ndarray) -> np.ndarray:
+    """Compute the spectra of the frames that lie wholly inside a signal, the first at its start.
 
     Args:
         signal: float32 array [shape=(..., n_samples)].
@@ -89,16 +101,16 @@ def frame_spectra(signal):
     Returns:
         complex64 array [shape=(..., 513, n_frames)].
     """
-    import scipy.fft  # 0.2 s that who only wants the constants need not wait for
+    import scipy.fft  # takes 0.2 s to import, and most users of this module only need the constants
 
     frames = np.lib.stride_tricks.sliding_window_view(signal, N_FFT, axis=-1)[..., ::HOP_LENGTH, :] * WINDOW
     return np.swapaxes(scipy.fft.rfft(frames, axis=-1, overwrite_x=True), -1, -2)
 
 
-def frame_halves(spectrogram):
-    """What each frame adds to the audio under its first and its second half: the inverse of `frame_spectra`.
+def frame_halves(spectrogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Invert `frame_spectra`: what each frame adds to the audio in its first and in its second half.
 
-    The audio between two frames' starts is the first half of the one plus the second half of the one before.
+    The audio between the starts of two frames is the first half of the later one plus the second half of the earlier.
 
     Args:
         spectrogram: complex64 array [shape=(..., 513, n_frames)], or its lower rows if the others are 0.
@@ -112,53 +124,99 @@ def frame_halves(spectrogram):
     return frames[..., :HOP_LENGTH] / _OVERLAP, frames[..., HOP_LENGTH:] / _OVERLAP
 
 
-def log_magnitude(spectrogram):
-    """What the network sees of an STFT (..., 513, n_frames): float32 array [shape=(..., 256, n_frames)] in [0, 1]."""
-    return amplitude_to_db(np.abs(spectrogram[..., :N_BINS, :]) * _MAGNITUDE_SCALE)
+def log_magnitude(spectrogram: np.ndarray) -> np.ndarray:
+    """Convert an STFT to the log-magnitude that the networks see.
+
+    Args:
+        spectrogram: complex64 array [shape=(..., 513, n_frames)].
+
+    Returns:
+        float32 array [shape=(..., 256, n_frames)] in [0, 1].
+    """
+    return compress_magnitude(np.abs(spectrogram[..., :N_BINS, :]) * _MAGNITUDE_SCALE)
 
 
-def stft_magnitude(log_magnitude):
-    """Inverse of `log_magnitude`: the magnitude of the lower 256 bins of an STFT, on its scale."""
-    return db_to_amplitude(log_magnitude) / _MAGNITUDE_SCALE
+def stft_magnitude(log_magnitude: np.ndarray) -> np.ndarray:
+    """Invert `log_magnitude`: the magnitude of the lower 256 bins, on the scale of the STFT.
+
+    Args:
+        log_magnitude: float32 array [shape=(..., 256, n_frames)] in [0, 1].
+
+    Returns:
+        float32 array of the same shape.
+    """
+    return expand_magnitude(log_magnitude) / _MAGNITUDE_SCALE
 
 
-def amplitude_to_db(magnitude):
-    """Magnitude to log-magnitude, log1p(magnitude / a) / log1p(1 / a) with a = 2^-16, clipped to [0, 1]."""
-    # log(1 + x) for log1p(x): 2.6 times as fast in NumPy, and the same to 2e-7 on this scale.
-    log_magnitude = np.log(1 + np.asarray(magnitude, dtype=np.float32) * np.float32(1 / AMIN))
-    log_magnitude *= np.float32(1 / np.log1p(1 / AMIN))
-    return np.minimum(log_magnitude, np.float32(1), out=log_magnitude)
+def compress_magnitude(magnitude: np.ndarray, xp: ModuleType = np) -> np.ndarray:
+    """Compress magnitude to log-magnitude: log1p(magnitude / a) / log1p(1 / a) with a = 2^-16, clipped to [0, 1].
+
+    Args:
+        magnitude: float array of any shape, at least 0; a full-scale sine is 1.
+        xp: module that computes: NumPy, or `tensorflow.experimental.numpy` for tensors.
+
+    Returns:
+        float32 array of the same shape in [0, 1].
+    """
+    # log(1 + x) for log1p(x): 2.6 times as fast in NumPy, and equal to 2e-7 on this scale.
+    log_magnitude = xp.log(1 + xp.asarray(magnitude, dtype=np.float32) * np.float32(1 / AMIN))
+    return xp.minimum(log_magnitude * np.float32(1 / np.log1p(1 / AMIN)), np.float32(1))
 
 
-def db_to_amplitude(log_magnitude):
-    """Log-magnitude in [0, 1] to magnitude in [0, 1]: the inverse of `amplitude_to_db`."""
-    log_magnitude = np.asarray(log_magnitude, dtype=np.float32)
-    return np.expm1(log_magnitude * np.float32(np.log1p(1 / AMIN))) * np.float32(AMIN)
+def expand_magnitude(log_magnitude: np.ndarray, xp: ModuleType = np) -> np.ndarray:
+    """Invert `compress_magnitude`.
+
+    Args:
+        log_magnitude: float array of any shape in [0, 1].
+        xp: as for `compress_magnitude`.
+
+    Returns:
+        float32 array of the same shape in [0, 1].
+    """
+    log_magnitude = xp.asarray(log_magnitude, dtype=np.float32)
+    return xp.expm1(log_magnitude * np.float32(np.log1p(1 / AMIN))) * np.float32(AMIN)
 
 
-def sounding(log_magnitude):
-    """Which frames of a log-magnitude spectrogram [shape=(256, n_frames)] sound: bool array [shape=(n_frames,)]."""
+# The names of the published description. They are no decibels, and librosa's functions of these names compute something
+# else.
+amplitude_to_db, db_to_amplitude = compress_magnitude, expand_magnitude
+
+
+def decibels_to_gain(decibels: float) -> float:
+    """Convert decibels to a factor on amplitudes; works on arrays and tensors, too."""
+    return 10 ** (decibels / 20)
+
+
+def sounding(log_magnitude: np.ndarray) -> np.ndarray:
+    """Find the frames that sound: those whose strongest bin is above -60 dB of full scale.
+
+    Args:
+        log_magnitude: float array [shape=(256, n_frames)] in [0, 1].
+
+    Returns:
+        bool array [shape=(n_frames,)].
+    """
     return log_magnitude.max(axis=0) > SOUNDING_LEVEL
 
 
-def to_network(log_magnitude):
-    """Log-magnitude in [0, 1] to the network's range [-1, 1]."""
+def to_network(log_magnitude: np.ndarray) -> np.ndarray:
+    """Map log-magnitude in [0, 1] to the range of the networks, [-1, 1]; works on tensors, too."""
     return 2 * log_magnitude - 1
 
 
-def from_network(image):
-    """The network's range [-1, 1] to log-magnitude in [0, 1]: the inverse of `to_network`."""
+def from_network(image: np.ndarray) -> np.ndarray:
+    """Map the range of the networks, [-1, 1], to log-magnitude in [0, 1]: the inverse of `to_network`."""
     return (image + 1) / 2
 
 
-def slices(audio):
-    """Yields the log-magnitude of audio in slices of 256 frames; the last one is padded with 0 (silence).
+def slices(audio: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the log-magnitude of audio in slices of 256 frames; the last one is padded with 0 (silence).
 
     Args:
         audio: float32 array [shape=(n_samples,)].
 
     Yields:
-        float32 arrays [shape=(256, 256, 1)] in [0, 1], axes frequency bin, frame, channel.
+        float32 arrays [shape=(256, 256, 1)] in [0, 1]; the axes are frequency bin, frame, channel.
     """
     for _, spectrum in _spectra(audio):
         image = log_magnitude(spectrum)
@@ -167,18 +225,18 @@ def slices(audio):
             yield np.pad(part, ((0, 0), (0, SLICE_FRAMES - part.shape[1])))[..., np.newaxis]
 
 
-def slice_path(folder, piece, index):
-    """The file of a slice: `<folder>/<piece>_<index>.npy`."""
+def slice_path(folder: Path, piece: str, index: int) -> Path:
+    """Return the file of a slice: `<folder>/<piece>_<index>.npy`."""
     return folder / f"{piece}_{index:03d}.npy"
 
 
-def find_slices(folder):
-    """Finds the slice files in a folder; other files are ignored.
+def find_slices(folder: Path) -> dict[str, dict[int, os.DirEntry]]:
+    """Find the slice files in a folder. Other files are ignored.
 
     Returns:
         dict of piece to dict of index to `os.DirEntry`; empty if there is no such folder.
     """
-    found = {}
+    found: dict[str, dict[int, os.DirEntry]] = {}
     if folder.is_dir():
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -188,8 +246,8 @@ def find_slices(folder):
     return found
 
 
-def _spectra(audio):
-    """Yields (first frame, complex64 array [shape=(513, n_frames)]) for blocks of `_BLOCK_FRAMES` frames of `stft`."""
+def _spectra(audio: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first frame, complex64 array [shape=(513, n_frames)]) for blocks of `_BLOCK_FRAMES` frames of `stft`."""
     n_frames = count_frames(len(audio))
     for first in range(0, n_frames, _BLOCK_FRAMES):
         last = min(first + _BLOCK_FRAMES, n_frames)

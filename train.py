@@ -1,50 +1,60 @@
 #!/usr/bin/env python3
-"""Trains Pix2Pix for one pair of instruments: a U-Net generator against a PatchGAN discriminator.
+"""Train Pix2Pix for one pair of instruments: a U-Net generator against a PatchGAN discriminator.
 
-The run can be stopped at any moment; the same command goes on from where it was. The model's folder is
-<models_path>/<origin>_2_<target>/: the weights of the best epoch (by validation error), those of the last one in last/,
-config.json, history.csv and plots/. After each epoch, <output_path>/<model>/<epoch>/ shows a validation slice and plays
-15 s, and <output_path>/<model>/prediction.gif shows the epochs so far. --findlr suggests learning rates.
+The run can be stopped at any moment; the same command resumes it. The model's folder,
+<models_path>/<origin>_2_<target>/, gets the weights of the best epoch (by validation error), those of the last one in
+last/, config.json, history.csv and plots/. After each epoch, <output_path>/<model>/<epoch>/ gets a picture of a
+validation slice and 15 s of converted audio, and <output_path>/<model>/prediction.gif shows the epochs so far. --findlr
+suggests learning rates.
 
-example:
+Example:
   python train.py --dataset_path features --origin keyboard_acoustic --target guitar_acoustic
 """
 
-import cli
-import experiment
-from device import start_tensorflow
+import argparse
+
+from common import cli
+from common.device import start_tensorflow
+from training.arguments import make_run_settings, parse_pair_arguments
 
 
-def parse_arguments():
+def parse_arguments() -> argparse.Namespace:
     parser = cli.ArgumentParser(__doc__)
     parser.add_argument("--gen_lr", type=cli.positive_float, default=5e-5, help="generator's learning rate")
     parser.add_argument("--disc_lr", type=cli.positive_float, default=5e-6, help="discriminator's learning rate")
-    return experiment.parse_pair_arguments(parser)
+    return parse_pair_arguments(parser)
 
 
-def main():
+def main() -> int:
     arguments = parse_arguments()
-    running_on = start_tensorflow(arguments.gpu, arguments.deterministic)
+    settings = make_run_settings(arguments)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
 
-    import steps
+    import keras
+
     from model import Discriminator, Generator
+    from training import steps
+    from training.loop import LearningRate, Recipe
+    from training.run import run
 
-    def make_networks():
+    def make_networks() -> dict[str, keras.Model]:
         return {
-            "generator": Generator(arguments.base_filters, dtype=arguments.precision, dropout=arguments.dropout),
-            "discriminator": Discriminator(arguments.base_filters, dtype=arguments.precision),
+            "generator": Generator(settings.base_filters, dtype=settings.precision, dropout=settings.dropout),
+            "discriminator": Discriminator(settings.base_filters, dtype=settings.precision),
         }
 
-    return experiment.run(
-        arguments,
-        running_on,
+    recipe = Recipe(
         name=f"{arguments.origin}_2_{arguments.target}",
-        couples=[(arguments.origin, arguments.target)],
-        rate_flags={"generator": "gen_lr", "discriminator": "disc_lr"},
+        instrument_pairs=[(arguments.origin, arguments.target)],
+        learning_rates={
+            "generator": LearningRate("gen_lr", arguments.gen_lr),
+            "discriminator": LearningRate("disc_lr", arguments.disc_lr),
+        },
         make_networks=make_networks,
         make_steps=steps.adversarial_steps,
         metrics=("gen_mae", "gen_loss", "disc_loss"),
     )
+    return run(recipe, settings, device_name)
 
 
 if __name__ == "__main__":

@@ -1,43 +1,47 @@
 #!/usr/bin/env python3
-"""Trains the generator of Pix2Pix alone, by its mean absolute error, for one pair of instruments.
+"""Train the generator of Pix2Pix alone, by its mean absolute error, for one pair of instruments.
 
-Without a discriminator a step takes two thirds of the time, and the pictures come out smoother. All else is as in
+Without a discriminator a step takes two thirds of the time, and the pictures are smoother. Everything else is as in
 train.py; the model's folder is <models_path>/<origin>_2_<target>_generator/.
 
-example:
+Example:
   python train_generator.py --dataset_path features --origin keyboard_acoustic --target guitar_acoustic
 """
 
-import cli
-import experiment
-from device import start_tensorflow
+import argparse
+
+from common import cli
+from common.device import start_tensorflow
+from training.arguments import make_run_settings, parse_pair_arguments
 
 
-def parse_arguments():
+def parse_arguments() -> argparse.Namespace:
     parser = cli.ArgumentParser(__doc__)
     parser.add_argument("--lr", type=cli.positive_float, default=5e-5, help="learning rate")
-    return experiment.parse_pair_arguments(parser)
+    return parse_pair_arguments(parser)
 
 
-def main():
+def main() -> int:
     arguments = parse_arguments()
-    running_on = start_tensorflow(arguments.gpu, arguments.deterministic)
+    settings = make_run_settings(arguments)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
 
-    import steps
     from model import Generator
+    from training import steps
+    from training.loop import LearningRate, Recipe
+    from training.run import run
 
-    return experiment.run(
-        arguments,
-        running_on,
+    recipe = Recipe(
         name=f"{arguments.origin}_2_{arguments.target}_generator",
-        couples=[(arguments.origin, arguments.target)],
-        rate_flags={"generator": "lr"},
+        instrument_pairs=[(arguments.origin, arguments.target)],
+        learning_rates={"generator": LearningRate("lr", arguments.lr)},
         make_networks=lambda: {
-            "generator": Generator(arguments.base_filters, dtype=arguments.precision, dropout=arguments.dropout)
+            "generator": Generator(settings.base_filters, dtype=settings.precision, dropout=settings.dropout)
         },
         make_steps=steps.generator_steps,
         metrics=("gen_mae",),
     )
+    return run(recipe, settings, device_name)
 
 
 if __name__ == "__main__":

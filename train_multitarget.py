@@ -1,31 +1,32 @@
 #!/usr/bin/env python3
-"""Trains one Pix2Pix for several target instruments: the generator is told the target by a slice of other music.
+"""Train one Pix2Pix for several target instruments: a slice of other music, the style, selects the target.
 
 The generator sees the source and a style: a slice of another piece, played by the target instrument. The discriminator
-sees source and target, as in train.py. Each epoch goes through all pairs of an origin and a target in equal shares. The
-model's folder is <models_path>/<origin>_2_any/, or any_2_any/ with several origins, and ends in _generator where no
-discriminator takes part (--generator_alone).
+sees source and target, as in train.py. Each epoch has equally many slices of all pairs of an origin and a target. The
+model's folder is <models_path>/<origin>_2_any/, or any_2_any/ with several origins; its name ends in _generator without
+a discriminator (--generator_alone).
 
-example:
+Example:
   python train_multitarget.py --dataset_path features --origin keyboard_acoustic
       --target guitar_acoustic string_acoustic synth_lead_synthetic
 """
 
+import argparse
 import functools
 
-import cli
-import experiment
-from device import start_tensorflow
+from common import cli
+from common.device import start_tensorflow
+from training.arguments import add_arguments, check_arguments, make_run_settings
 
 GEN_LR, DISC_LR = 1e-5, 5e-6
 
 
-def parse_arguments():
+def parse_arguments() -> argparse.Namespace:
     parser = cli.ArgumentParser(__doc__)
-    instruments = {"type": cli.words(cli.instrument_name), "nargs": "+", "required": True}
+    instruments = {"type": cli.comma_list(cli.instrument_name), "nargs": "+", "required": True}
     parser.add_argument("--origin", **instruments, help="instruments to convert from")
     parser.add_argument("--target", **instruments, help="instruments to convert to")
-    parser.add_argument("--same", action="store_true", help="also pairs of an instrument with itself")
+    parser.add_argument("--same", action="store_true", help="also train pairs of an instrument with itself")
     parser.add_argument("--lr", type=cli.positive_float, help="learning rate of both networks")
     parser.add_argument(
         "--gen_lr", type=cli.positive_float, help=f"generator's learning rate (default: --lr, or {GEN_LR:g})"
@@ -36,12 +37,12 @@ def parse_arguments():
     parser.add_argument(
         "--generator_alone", action="store_true", help="no discriminator: train by the mean absolute error alone"
     )
-    experiment.add_arguments(parser)
+    add_arguments(parser)
     arguments = parser.parse_args()
-    experiment.check_arguments(parser, arguments)
-    # Sorted, as another order of the same instruments is the same model.
+    check_arguments(parser, arguments)
+    # Sorted, as the same instruments in another order are the same model.
     arguments.origin, arguments.target = (sorted(cli.flatten(lists)) for lists in (arguments.origin, arguments.target))
-    if not make_couples(arguments):
+    if not make_instrument_pairs(arguments.origin, arguments.target, arguments.same):
         parser.error(
             f"argument --target: must name another instrument than --origin {arguments.origin[0]}, or add --same"
         )
@@ -52,54 +53,51 @@ def parse_arguments():
     return arguments
 
 
-def make_couples(arguments):
-    return [(o, t) for o in arguments.origin for t in arguments.target if o != t or arguments.same]
+def make_instrument_pairs(origins: list[str], targets: list[str], same: bool) -> list[tuple[str, str]]:
+    """Pair each origin with each target; `same` keeps pairs of an instrument with itself."""
+    return [(origin, target) for origin in origins for target in targets if origin != target or same]
 
 
-def make_measure(targets):
-    """Makes the function that measures the error of each target by itself; a batch holds several."""
-    import tensorflow as tf
-
-    from losses import l1_errors
-
-    def measure(target, generated, target_indices):
-        errors = l1_errors(target, generated)
-        totals = tf.math.unsorted_segment_sum(errors, target_indices, len(targets))
-        counts = tf.math.unsorted_segment_sum(tf.ones_like(errors), target_indices, len(targets))
-        return {f"gen_mae_{name}": (totals[index], counts[index]) for index, name in enumerate(targets)}
-
-    return measure
-
-
-def main():
+def main() -> int:
     arguments = parse_arguments()
-    running_on = start_tensorflow(arguments.gpu, arguments.deterministic)
+    settings = make_run_settings(arguments)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
 
-    import steps
+    import keras
+
     from model import Discriminator, Generator
+    from training import steps
+    from training.loop import LearningRate, Recipe
+    from training.run import run
 
-    alone = arguments.generator_alone
+    adversarial = not arguments.generator_alone
+    instrument_pairs = make_instrument_pairs(arguments.origin, arguments.target, arguments.same)
+    targets = list(dict.fromkeys(target for _, target in instrument_pairs))
+    learning_rates = {"generator": LearningRate("gen_lr", arguments.gen_lr)}
+    losses: tuple[str, ...] = ()
+    if adversarial:
+        learning_rates["discriminator"] = LearningRate("disc_lr", arguments.disc_lr)
+        losses = ("gen_loss", "disc_loss")
 
-    def make_networks():
-        size = {"base_filters": arguments.base_filters, "dtype": arguments.precision}
-        networks = {"generator": Generator(n_inputs=2, dropout=arguments.dropout, **size)}
-        return networks if alone else networks | {"discriminator": Discriminator(**size)}
+    def make_networks() -> dict[str, keras.Model]:
+        size = {"base_filters": settings.base_filters, "dtype": settings.precision}
+        networks = {"generator": Generator(n_inputs=2, dropout=settings.dropout, **size)}
+        return networks | {"discriminator": Discriminator(**size)} if adversarial else networks
 
-    couples = make_couples(arguments)
-    targets = list(dict.fromkeys(target for _, target in couples))
-    return experiment.run(
-        arguments,
-        running_on,
-        name=f"{arguments.origin[0] if len(arguments.origin) == 1 else 'any'}_2_any{'_generator' if alone else ''}",
-        couples=couples,
-        rate_flags={"generator": "gen_lr"} | ({} if alone else {"discriminator": "disc_lr"}),
+    origin = arguments.origin[0] if len(arguments.origin) == 1 else "any"
+    recipe = Recipe(
+        name=f"{origin}_2_any" + ("" if adversarial else "_generator"),
+        instrument_pairs=instrument_pairs,
+        learning_rates=learning_rates,
         make_networks=make_networks,
         make_steps=functools.partial(
-            steps.generator_steps if alone else steps.adversarial_steps, measure=make_measure(targets)
+            steps.adversarial_steps if adversarial else steps.generator_steps,
+            measure=steps.make_target_errors(targets),
         ),
-        metrics=("gen_mae", *(() if alone else ("gen_loss", "disc_loss")), *(f"gen_mae_{name}" for name in targets)),
+        metrics=("gen_mae", *losses, *(f"gen_mae_{name}" for name in targets)),
         n_inputs=2,
     )
+    return run(recipe, settings, device_name)
 
 
 if __name__ == "__main__":

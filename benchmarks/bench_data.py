@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Synthesis and features as whole processes: time, seconds of audio a second, peak memory.
+"""Measure synthesis and features as whole processes: time, seconds of audio per second, peak memory.
 
-example:
+Example:
   python benchmarks/bench_data.py --midi_path six_pieces --nsynth_path notes
 """
 
@@ -22,7 +22,7 @@ def audio_seconds(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--midi_path", type=Path, help="MIDI files (default: those of make chain)")
+    parser.add_argument("--midi_path", type=Path, help="MIDI files (default: those of make pipeline)")
     parser.add_argument("--nsynth_path", type=Path, help="notes of the four instruments (default: built-in tones)")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
@@ -49,8 +49,8 @@ def main():
                 {
                     "script": name,
                     "seconds": f"{seconds:.2f}",
-                    "seconds of audio a second": f"{seconds_of_audio / seconds:.0f}",
-                    # Linux gives the greatest of all processes so far, so the second script's may be the first's.
+                    "seconds of audio per second": f"{seconds_of_audio / seconds:.0f}",
+                    # Linux reports the maximum of all processes so far: the second script's may be that of the first.
                     "peak memory (MiB)": f"{max(peak for _, peak in measured):.0f}",
                 }
             )

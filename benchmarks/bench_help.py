@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long each script takes to answer --help."""
+"""Measure how long each script takes to answer --help."""
 
 import material
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""What each phase makes of the magnitudes that a network predicts, by target instrument, and how long it takes.
+"""Measure how good each phase is for the magnitudes that a network predicts, by target instrument, and its time.
 
-The audio that comes out is analysed again and compared with the true target: the mean absolute error on [-1, 1]; the
-spectral convergence (the norm of the difference of magnitudes over that of the target's); transients: the correlation
-of the onset strength (librosa's) with the target's. Beside it, the same with the true target's own magnitude.
+The audio of the result is analyzed again and compared with the true target: by the mean absolute error on [-1, 1]; by
+the spectral convergence (the norm of the difference of magnitudes over that of the target's); and, for transients, by
+the correlation of the onset strength (librosa's) with the target's. Further columns hold the same for the true target's
+own magnitude.
 
-example:
-  python benchmarks/bench_phases.py --model models/keyboard_acoustic_2_guitar_acoustic --audios_path audios
+Example:
+  python benchmarks/bench_phases.py --model keyboard_acoustic_2_guitar_acoustic --audios_path audios
 """
 
 import argparse
@@ -24,87 +25,108 @@ SETTINGS = [
 ]
 
 
-def main():
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, nargs="+", help="folders of models; multitarget ones too")
+    parser.add_argument("--model", required=True, nargs="+", help="names or folders of models; multitarget ones too")
     parser.add_argument("--audios_path", required=True, type=Path, help="what the models' slices were made from")
     parser.add_argument("--pieces", type=int, default=8, help="how many of the validation pieces")
     parser.add_argument("--seconds", type=float, default=20)
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
-    from device import start_tensorflow
 
-    running_on = start_tensorflow()
-    import librosa
+def main():
+    arguments = parse_arguments()
 
-    import audio_files
+    from common import pretrained
+    from common.device import start_tensorflow
+
+    device_name = start_tensorflow()
     import data
-    from model import load_generator
-    from styles import choose_slices
-    from transfer import make_generate, transfer_audio
-
-    length = int(arguments.seconds * data.SAMPLE_RATE)
+    from common import audio
+    from common.weights import load_generator
+    from inference.style import choose_slices
+    from inference.transfer import make_predict_fn
 
     def load(instrument, piece):
-        return audio_files.load_audio(arguments.audios_path / instrument / f"{piece}.wav")
+        return audio.load_audio(arguments.audios_path / instrument / f"{piece}.wav")
 
-    def onsets(audio):
-        return librosa.onset.onset_strength(y=audio, sr=data.SAMPLE_RATE, hop_length=data.HOP_LENGTH)
-
-    def scores(audio, target):
-        ours, true = (data.stft(signal) for signal in (audio, target))
-        mae = 2 * np.abs(data.log_magnitude(ours) - data.log_magnitude(true)).mean()
-        ours, true = (np.abs(spectrum[: data.N_BINS]) for spectrum in (ours, true))
-        convergence = np.linalg.norm(ours - true) / np.linalg.norm(true)
-        return mae, convergence, np.corrcoef(onsets(audio), onsets(target))[0, 1]
-
-    def own_slices(image, sources):
-        width = data.SLICE_FRAMES
-        image = np.pad(image, ((0, 0), (0, width)))
-        slices = [image[:, width * k : width * (k + 1), np.newaxis] for k in range(len(sources))]
-        return data.to_network(np.stack(slices))
-
-    for path in arguments.model:
-        generator, config = load_generator(path)
+    length = int(arguments.seconds * data.SAMPLE_RATE)
+    for name in arguments.model:
+        generator, config = load_generator(pretrained.find(name))
         origin = config["origin"] if isinstance(config["origin"], str) else config["origin"][0]
         targets = [config["target"]] if isinstance(config["target"], str) else config["target"]
-        pieces = config["data"]["validation_pieces"][: arguments.pieces]
+        validation_pieces = config["data"]["validation_pieces"]
         for target in targets:
+            styles = None
             if config["model"]["n_inputs"] == 2:
-                style = data.log_magnitude(data.stft(load(target, config["data"]["validation_pieces"][-1])))
-                generate = make_generate(generator, data.to_network(choose_slices(style)[0]))
-            else:
-                generate = make_generate(generator)
-            audio = [(load(origin, piece)[:length], load(target, piece)[:length]) for piece in pieces]
-            rows = []
-            for name, iterations in SETTINGS:
-                of_network, of_truth, seconds = [], [], 0.0
-                for source, true in audio:
-                    settings = {"phase": name, "phase_iterations": iterations}
-                    started = time.perf_counter()
-                    result = transfer_audio(source[np.newaxis], data.SAMPLE_RATE, generate, **settings)[0]
-                    seconds += time.perf_counter() - started
-                    of_network.append(scores(result, true))
-                    # All slices in one batch, so that a "network" can be the target's own.
-                    truth = functools.partial(own_slices, data.log_magnitude(data.stft(true)))
-                    whole = {**settings, "overlap": 0, "batch_size": 10**6}
-                    result = transfer_audio(source[np.newaxis], data.SAMPLE_RATE, truth, **whole)[0]
-                    of_truth.append(scores(result, true))
-                network, oracle = np.mean(of_network, axis=0), np.mean(of_truth, axis=0)
-                rows.append(
-                    {
-                        "phase": name,
-                        "iterations": iterations if name != "input" else "",
-                        "MAE": f"{network[0]:.4f}",
-                        "spectral convergence": f"{network[1]:.3f}",
-                        "transients": f"{network[2]:.3f}",
-                        "s a minute": f"{60 * seconds / (len(audio) * arguments.seconds):.2f}",
-                        "MAE, true magnitude": f"{oracle[0]:.4f}",
-                        "convergence, true magnitude": f"{oracle[1]:.3f}",
-                    }
-                )
-            pieces_told = f"{len(audio)} held-back pieces of {arguments.seconds:g} s"
-            material.table(f"{target}: {pieces_told}, {Path(path).name}, on {running_on}", rows)
+                log_magnitude = data.log_magnitude(data.stft(load(target, validation_pieces[-1])))
+                styles = data.to_network(choose_slices(log_magnitude)[0])
+            predict_fn = make_predict_fn(generator, styles)
+            pieces = validation_pieces[: arguments.pieces]
+            recordings = [(load(origin, piece)[:length], load(target, piece)[:length]) for piece in pieces]
+            rows = [measure(*settings, predict_fn, recordings) for settings in SETTINGS]
+            title = f"{target}: {len(recordings)} validation pieces of {arguments.seconds:g} s"
+            material.table(f"{title}, {Path(name).name}, on {device_name}", rows)
+
+
+def measure(name, iterations, predict_fn, recordings):
+    """Convert recordings (source, target) with a phase; return their mean scores, a row of the table."""
+    import data
+    from inference.settings import PhaseSettings, TransferSettings
+    from inference.transfer import transfer_audio
+
+    settings = TransferSettings(PhaseSettings(name, iterations))
+    # All slices in one batch, so that a function can return the target's own in place of a network.
+    whole = settings._replace(overlap=0, batch_size=10**6)
+    predicted_scores, true_scores, seconds, n_samples = [], [], 0.0, 0
+    for source, target in recordings:
+        started = time.perf_counter()
+        result = transfer_audio(source[np.newaxis], data.SAMPLE_RATE, predict_fn, settings)[0]
+        seconds += time.perf_counter() - started
+        n_samples += len(source)
+        predicted_scores.append(score(result, target))
+        true_fn = functools.partial(slices_of, data.log_magnitude(data.stft(target)))
+        result = transfer_audio(source[np.newaxis], data.SAMPLE_RATE, true_fn, whole)[0]
+        true_scores.append(score(result, target))
+    mae, convergence, transients = np.mean(predicted_scores, axis=0)
+    true_mae, true_convergence, _ = np.mean(true_scores, axis=0)
+    return {
+        "phase": name,
+        "iterations": iterations if name != "input" else "",
+        "MAE": f"{mae:.4f}",
+        "spectral convergence": f"{convergence:.3f}",
+        "transients": f"{transients:.3f}",
+        "s a minute": f"{60 * seconds * data.SAMPLE_RATE / n_samples:.2f}",
+        "MAE, true magnitude": f"{true_mae:.4f}",
+        "convergence, true magnitude": f"{true_convergence:.3f}",
+    }
+
+
+def score(audio, target):
+    """Compute the mean absolute error, the spectral convergence, and the correlation of onset strengths."""
+    import librosa
+
+    import data
+
+    spectrum, true_spectrum = data.stft(audio), data.stft(target)
+    mae = 2 * np.abs(data.log_magnitude(spectrum) - data.log_magnitude(true_spectrum)).mean()
+    magnitude, true_magnitude = (np.abs(each[: data.N_BINS]) for each in (spectrum, true_spectrum))
+    convergence = np.linalg.norm(magnitude - true_magnitude) / np.linalg.norm(true_magnitude)
+    onsets = [
+        librosa.onset.onset_strength(y=signal, sr=data.SAMPLE_RATE, hop_length=data.HOP_LENGTH)
+        for signal in (audio, target)
+    ]
+    return mae, convergence, np.corrcoef(*onsets)[0, 1]
+
+
+def slices_of(log_magnitude, sources):
+    """Cut a log-magnitude into as many slices as there are sources, in the range of the network."""
+    import data
+
+    width = data.SLICE_FRAMES
+    padded = np.pad(log_magnitude, ((0, 0), (0, width)))
+    slices = [padded[:, width * k : width * (k + 1), np.newaxis] for k in range(len(sources))]
+    return data.to_network(np.stack(slices))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How fast predict.py is: a long file beside the network alone, a short one beside importing TensorFlow, and memory.
+"""Measure predict.py: a long file compared with the network alone, a short one with importing TensorFlow, and memory.
 
-The network is of full size with fresh weights, which take as long as trained ones.
+The network has the full size and random weights, with which it takes as long as with trained ones.
 
-example:
+Example:
   python benchmarks/bench_predict.py --minutes 10
 """
 
@@ -19,91 +19,99 @@ import material
 import numpy as np
 
 
-def main():
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--base_filters", type=int, default=64)
     parser.add_argument("--phase", nargs="+", default=["input", "griffinlim_input"])
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
-    from device import start_tensorflow
 
-    running_on = start_tensorflow()
-    import soundfile
+def main():
+    arguments = parse_arguments()
 
+    from common.device import start_tensorflow
+
+    device_name = start_tensorflow()
     import data
-    from model import Generator, save_model
-    from transfer import BATCH_SIZE, OVERLAP_FRAMES, make_generate
+    from common.weights import save_model
+    from inference.settings import TransferSettings
+    from inference.transfer import make_predict_fn
+    from model import Generator
 
+    settings = TransferSettings()
     generator = Generator(arguments.base_filters)
+    predict_fn = make_predict_fn(generator)
+    n_frames = data.count_frames(int(60 * arguments.minutes * data.SAMPLE_RATE))
+    n_slices = -(-(n_frames - settings.overlap) // (data.SLICE_FRAMES - settings.overlap))
+    batch = np.random.default_rng(0).uniform(-1, 1, (settings.batch_size, *data.SLICE_SHAPE)).astype(np.float32)
+    predict_fn(batch)  # builds the graph
+
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         config = {"model": {"base_filters": arguments.base_filters, "n_inputs": 1}}
         save_model(folder / "model", {"generator": generator}, config)
-        rng = np.random.default_rng(0)
-        for name, seconds in (("long.wav", 60 * arguments.minutes), ("short.wav", 10)):
-            audio = 0.1 * rng.standard_normal(int(seconds * data.SAMPLE_RATE)).astype(np.float32)
-            soundfile.write(folder / name, audio, data.SAMPLE_RATE)
-
-        n_frames = data.count_frames(int(60 * arguments.minutes * data.SAMPLE_RATE))
-        n_slices = -(-(n_frames - OVERLAP_FRAMES) // (data.SLICE_FRAMES - OVERLAP_FRAMES))
-        generate = make_generate(generator)
-        batch = rng.uniform(-1, 1, (BATCH_SIZE, *data.SLICE_SHAPE)).astype(np.float32)
-
-        def predict(name, phase):
-            words = (
-                "--model",
-                folder / "model",
-                "--input",
-                folder / name,
-                "--output",
-                folder / "out.wav",
-                "--overwrite",
-            )
-            return material.run("predict.py", *words, "--phase", phase)
-
-        def importing():
-            started = time.perf_counter()
-            subprocess.run([sys.executable, "-c", "import tensorflow"], check=True, stderr=subprocess.DEVNULL)
-            return time.perf_counter() - started
-
-        def alone():
-            started = time.perf_counter()
-            for _ in range(n_slices // BATCH_SIZE):
-                generate(batch)
-            return (time.perf_counter() - started) * n_slices / (n_slices // BATCH_SIZE * BATCH_SIZE)
-
-        generate(batch)
+        write_noise(folder / "long.wav", 60 * arguments.minutes)
+        write_noise(folder / "short.wav", 10)
         times = {"network alone": [], "import tensorflow": []}
         times |= {(name, phase): [] for name in ("long.wav", "short.wav") for phase in arguments.phase}
-        peak = 0
-        for _ in range(arguments.repeats):  # by turns, so that a slow minute of the machine meets all
-            times["network alone"].append(alone())
-            times["import tensorflow"].append(importing())
+        peak = 0.0
+        for _ in range(arguments.repeats):  # by turns, so that a slow minute of the machine affects all
+            times["network alone"].append(time_network(predict_fn, batch, n_slices))
+            times["import tensorflow"].append(time_import())
             for name in ("long.wav", "short.wav"):
                 for phase in arguments.phase:
-                    seconds, peak = predict(name, phase)
+                    seconds, peak = run_predict(folder, name, phase)
                     times[name, phase].append(seconds)
     medians = {key: statistics.median(values) for key, values in times.items()}
-    rows = []
-    for phase in arguments.phase:
-        long, short = medians["long.wav", phase], medians["short.wav", phase]
-        # What starting takes is in the short one.
-        speed = medians["network alone"] / (long - short)
-        rows.append(
-            {
-                "phase": phase,
-                f"{arguments.minutes:g} minutes, whole process (s)": f"{long:.1f}",
-                "network alone (s)": f"{medians['network alone']:.1f}",
-                "speed beside it, start apart": f"{speed:.0%}",
-                "start included": f"{medians['network alone'] / long:.0%}",
-                "10 s, whole process (s)": f"{short:.1f}",
-                "import tensorflow (s)": f"{medians['import tensorflow']:.1f}",
-                "times that": f"{short / medians['import tensorflow']:.2f}",
-            }
-        )
-    material.table(f"predict.py, base_filters {arguments.base_filters}, on {running_on}; peak {peak:.0f} MiB", rows)
+    rows = [make_row(phase, medians, arguments.minutes) for phase in arguments.phase]
+    material.table(f"predict.py, base_filters {arguments.base_filters}, on {device_name}; peak {peak:.0f} MiB", rows)
+
+
+def write_noise(path, seconds):
+    import soundfile
+
+    import data
+
+    audio = 0.1 * np.random.default_rng(0).standard_normal(int(seconds * data.SAMPLE_RATE)).astype(np.float32)
+    soundfile.write(path, audio, data.SAMPLE_RATE)
+
+
+def run_predict(folder, name, phase):
+    """Run predict.py; return its seconds and its peak memory in MiB."""
+    flags = ["--model", folder / "model", "--input", folder / name, "--output", folder / "out.wav", "--phase", phase]
+    return material.run("predict.py", *flags, "--overwrite")
+
+
+def time_network(predict_fn, batch, n_slices):
+    """Measure the seconds that the network alone takes for `n_slices` slices."""
+    n_batches = n_slices // len(batch)
+    started = time.perf_counter()
+    for _ in range(n_batches):
+        predict_fn(batch)
+    return (time.perf_counter() - started) * n_slices / (n_batches * len(batch))
+
+
+def time_import():
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import tensorflow"], check=True, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def make_row(phase, medians, minutes):
+    long, short = medians["long.wav", phase], medians["short.wav", phase]
+    network, tensorflow = medians["network alone"], medians["import tensorflow"]
+    return {
+        "phase": phase,
+        f"{minutes:g} minutes, whole process (s)": f"{long:.1f}",
+        "network alone (s)": f"{network:.1f}",
+        "speed relative to it, without start": f"{network / (long - short):.0%}",  # the start is in the short one
+        "with start": f"{network / long:.0%}",
+        "10 s, whole process (s)": f"{short:.1f}",
+        "import tensorflow (s)": f"{tensorflow:.1f}",
+        "times that": f"{short / tensorflow:.2f}",
+    }
 
 
 if __name__ == "__main__":

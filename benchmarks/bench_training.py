@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The input pipeline alone, the training step alone, and train.py on slices from disk.
 
-example:
+Example:
   python benchmarks/bench_training.py --dataset_path features
 """
 
@@ -19,35 +19,36 @@ BATCH_SIZE = 8
 
 
 def pipeline_speed(pairs, count):
-    """Pairs a second that the pipeline gives from the page cache."""
+    """Measure the pairs a second that the pipeline reads from the page cache."""
     import numpy as np
 
-    import dataset
+    from dataset import input_pipeline
 
-    order = np.resize(dataset.epoch_order([len(pairs)], 0, 0), count)  # small data sets several times
+    order = np.resize(input_pipeline.epoch_order([len(pairs)], 0, 0), count)  # small data sets several times
     for _ in range(2):  # the first pass fills the page cache
         started = time.perf_counter()
-        seen = sum(len(source) for source, _ in dataset.batches((pairs.sources, pairs.targets), BATCH_SIZE, order))
+        batches = input_pipeline.batches((pairs.sources, pairs.targets), BATCH_SIZE, order)
+        n_pairs = sum(len(source) for source, _ in batches)
         seconds = time.perf_counter() - started
-    return seen / seconds
+    return n_pairs / seconds
 
 
 def step_speed(pairs, base_filters, precision, count):
-    """Images a second of the compiled step on a batch that is in memory."""
+    """Measure the images a second of the compiled step on a batch in memory."""
     import tensorflow as tf
 
-    import dataset
-    import steps
-    import training
+    from dataset import input_pipeline
     from model import Discriminator, Generator
+    from training import steps
+    from training.optimizers import make_optimizer
 
     networks = {
         "generator": Generator(base_filters, dtype=precision),
         "discriminator": Discriminator(base_filters, dtype=precision),
     }
-    optimizers = {name: training.make_optimizer(1e-4, network, precision) for name, network in networks.items()}
+    optimizers = {name: make_optimizer(1e-4, network, precision) for name, network in networks.items()}
     step = tf.function(steps.adversarial_steps(networks, optimizers)[0])
-    batch = next(iter(dataset.batches((pairs.sources, pairs.targets), BATCH_SIZE)))
+    batch = next(iter(input_pipeline.batches((pairs.sources, pairs.targets), BATCH_SIZE)))
     for _ in range(3):
         step(*batch)
     started = time.perf_counter()
@@ -58,7 +59,7 @@ def step_speed(pairs, base_filters, precision, count):
 
 
 def train_speed(dataset_path, base_filters, precision, steps):
-    """Images a second of train.py itself, in its second epoch; the first one compiles."""
+    """Measure the images a second of train.py itself, in its second epoch; the first one compiles."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["--dataset_path", dataset_path, "--origin", ORIGIN, "--target", TARGET, "--epochs", 2]
         arguments += ["--base_filters", base_filters, "--precision", precision, "--steps_per_epoch", steps]
@@ -77,19 +78,19 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         dataset_path = arguments.dataset_path or material.make_pieces(Path(folder)) / "features"
 
-        from device import start_tensorflow
+        from common.device import start_tensorflow
 
-        running_on = start_tensorflow()
-        import dataset
+        device_name = start_tensorflow()
+        from dataset.slice_pairs import find_pairs
 
-        (pairs,), _ = dataset.find_pairs([dataset_path], [(ORIGIN, TARGET)])
+        (pairs,), _ = find_pairs([dataset_path], [(ORIGIN, TARGET)])
         speed = material.median(lambda: pipeline_speed(pairs, 6000), arguments.repeats)
         material.table("Input pipeline alone, from the page cache", [{"pairs/s": f"{speed:.0f}"}])
 
         for base_filters, precision in ((64, "float32"), (64, "mixed_bfloat16"), (16, "float32")):
             steps = arguments.steps * 64 // base_filters
             alone, on_disk = [], []
-            for _ in range(arguments.repeats):  # by turns, so that a slow minute of the machine meets both
+            for _ in range(arguments.repeats):  # by turns, so that a slow minute of the machine affects both
                 alone.append(step_speed(pairs, base_filters, precision, steps))
                 on_disk.append(train_speed(dataset_path, base_filters, precision, steps))
             alone, on_disk = statistics.median(alone), statistics.median(on_disk)
@@ -98,9 +99,9 @@ def main():
                 "precision": precision,
                 "step alone (images/s)": f"{alone:.2f}",
                 "train.py on disk (images/s)": f"{on_disk:.2f}",
-                "share": f"{on_disk / alone:.0%}",
+                "fraction": f"{on_disk / alone:.0%}",
             }
-            material.table(f"Training at batch {BATCH_SIZE} on {running_on}", [row])
+            material.table(f"Training at batch {BATCH_SIZE} on {device_name}", [row])
 
 
 if __name__ == "__main__":

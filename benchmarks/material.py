@@ -1,4 +1,4 @@
-"""What the benchmarks run on, and how they print it."""
+"""Data for the benchmarks, and the tables that they print."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ ORIGIN, TARGET = "keyboard_acoustic", "guitar_acoustic"
 
 
 def machine():
-    """One line on the machine and the versions."""
+    """Describe the machine and the Python version in one line."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -24,7 +24,7 @@ def machine():
 
 
 def run(name, *arguments):
-    """Runs a script of the repository and gives its seconds and its peak memory in MiB (Linux; children included)."""
+    """Run a script of the repository; return its seconds and peak memory in MiB (on Linux; of all processes so far)."""
     import resource
 
     started = time.perf_counter()
@@ -35,12 +35,12 @@ def run(name, *arguments):
 
 
 def median(function, repeats):
-    """The median of what a function gives over several calls."""
+    """Return the median of what a function returns over several calls."""
     return statistics.median(function() for _ in range(repeats))
 
 
 def table(title, rows):
-    """Prints a Markdown table from a list of dicts with the same keys."""
+    """Print a Markdown table from a list of dicts with the same keys."""
     print(f"\n{title}\n{machine()}\n")
     columns = list(rows[0])
     print("| " + " | ".join(columns) + " |")
@@ -50,7 +50,7 @@ def table(title, rows):
 
 
 def make_pieces(folder):
-    """Pieces, notes and slices of the kind of make chain's, made once in `folder`."""
+    """Make pieces, notes and slices like those of `make pipeline` in `folder`, unless they are there."""
     if not (folder / "features" / "features.json").is_file():
         run("docs/examples/write_pieces.py", "--midi_path", folder / "midi")
         run("render_notes.py", "--builtin", "--nsynth_path", folder / "notes")

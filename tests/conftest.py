@@ -1,4 +1,4 @@
-"""What the tests are made from: short notes, small MIDI files, data sets of noise, scripts run as users run them."""
+"""Test data and helpers: short notes, small MIDI files, data sets of noise, and scripts run as users run them."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-import cli
+from common import cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ORIGIN, TARGET, OTHER = "keyboard_acoustic", "guitar_acoustic", "string_acoustic"
@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def write_midi(path, tracks, ticks_per_beat=480):
-    """Writes a MIDI file from tracks of (absolute tick, message)."""
+    """Write a MIDI file from tracks of (absolute tick, message)."""
     midi = mido.MidiFile(ticks_per_beat=ticks_per_beat)
     for events in tracks:
         track, now = mido.MidiTrack(), 0
@@ -38,7 +38,7 @@ def write_midi(path, tracks, ticks_per_beat=480):
 
 
 def note_messages(start, end, pitch, velocity=100, channel=0):
-    """A note as two (tick, message)."""
+    """Make a note as two (tick, message)."""
     return [
         (start, mido.Message("note_on", note=pitch, velocity=velocity, channel=channel)),
         (end, mido.Message("note_off", note=pitch, channel=channel)),
@@ -46,7 +46,7 @@ def note_messages(start, end, pitch, velocity=100, channel=0):
 
 
 def write_note(folder, instrument, pitch, velocity, preset=0, level=0.5, harmonics=1):
-    """Writes a decaying tone as an NSynth recording."""
+    """Write a decaying tone as an NSynth recording."""
     time = np.arange(64_000) / 16_000
     frequency = 440 * 2 ** ((pitch - 69) / 12)
     tone = sum(np.sin(2 * np.pi * frequency * k * time) / k for k in range(1, harmonics + 1)) / harmonics
@@ -57,7 +57,7 @@ def write_note(folder, instrument, pitch, velocity, preset=0, level=0.5, harmoni
 
 
 def write_slices(folder, pieces, seed=0):
-    """Writes a data set of smooth noise in which the targets are functions of the source."""
+    """Write a data set of smooth noise in which the targets are functions of the source."""
     rng = np.random.default_rng(seed)
     for piece, count in pieces.items():
         for index in range(count):
@@ -69,7 +69,7 @@ def write_slices(folder, pieces, seed=0):
 
 
 def run_script(name, *arguments, cwd=None, check=None):
-    """Runs a script as a user does. `check` is the exit status that is asked for."""
+    """Run a script as a user does. `check` is the exit status that it must have."""
     result = subprocess.run(
         [sys.executable, str(REPOSITORY / name), *map(str, arguments)],
         cwd=cwd,
@@ -84,7 +84,7 @@ def run_script(name, *arguments, cwd=None, check=None):
 
 
 def start_script(name, *arguments, **options):
-    """Starts a script and does not wait for it."""
+    """Start a script without waiting for it."""
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / name), *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -97,7 +97,7 @@ def start_script(name, *arguments, **options):
 
 
 def one_line(text):
-    """Asserts that a message is one line without a traceback, and returns it."""
+    """Assert that a message is one line without a traceback, and return it."""
     assert "Traceback" not in text
     lines = text.strip().splitlines()
     assert len(lines) == 1, text
@@ -109,7 +109,7 @@ def read_json(path):
 
 
 def train_arguments(dataset_path, folder, **changes):
-    """The words of a tiny run of a train script; flags that are None are left out."""
+    """Make the command line of a tiny run of a train script; flags that are None are left out."""
     flags = {
         "dataset_path": dataset_path,
         "origin": ORIGIN,
@@ -132,13 +132,13 @@ def train_arguments(dataset_path, folder, **changes):
 
 
 def history(folder, name):
-    """The rows of a model's history.csv."""
+    """Read the rows of a model's history.csv."""
     with open(folder / "models" / name / "history.csv", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def losses(folder, name):
-    """The history without what depends on the clock."""
+    """Read the history without what depends on the clock."""
     rows = history(folder, name)
     return [{key: row[key] for key in row if key not in ("seconds", "images_per_second")} for row in rows]
 
@@ -153,7 +153,7 @@ def wait_for(condition, process, seconds=120):
 
 @pytest.fixture
 def call_script(monkeypatch, capsys):
-    """Runs a script's module in this process, which has TensorFlow already: (exit status, stdout, stderr)."""
+    """Run a script's module in this process, which has TensorFlow loaded: (exit status, stdout, stderr)."""
 
     def run(module, *words):
         monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, words)])

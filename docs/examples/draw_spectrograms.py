@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draws recordings side by side as the network sees them: log-magnitude spectrograms on one colour scale.
+"""Draw recordings side by side as the network sees them: log-magnitude spectrograms on one color scale.
 
-example:
+Example:
   python docs/examples/draw_spectrograms.py --output melody.png keyboard=keyboard.wav guitar=guitar.wav
 """
 
@@ -11,15 +11,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import audio_files
 import data
-import plots
+from common import audio, plots
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, type=Path, help="PNG file")
-    parser.add_argument("--seconds", type=float, default=1e9, help="only so much of each")
+    parser.add_argument("--seconds", type=float, default=1e9, help="length of the part of each that is drawn")
     parser.add_argument("recordings", nargs="+", help="title=file", metavar="TITLE=FILE")
     arguments = parser.parse_args()
     named = [word.partition("=")[::2] for word in arguments.recordings]
@@ -27,7 +26,7 @@ def main():
         if not Path(path).is_file():
             parser.error(f"{path or title} is not a file; each recording must be title=file")
     n_samples = int(arguments.seconds * data.SAMPLE_RATE)
-    images = [data.log_magnitude(data.stft(audio_files.load_audio(path)[:n_samples])) for _, path in named]
+    images = [data.log_magnitude(data.stft(audio.load_audio(path)[:n_samples])) for _, path in named]
     n_frames = min(image.shape[1] for image in images)
     titles = (title for title, _ in named)
     row = {title: image[:, :n_frames] for title, image in zip(titles, images, strict=True)}

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes the recordings and pictures of this folder: one melody, and six seconds of other music, by four instruments.
+# Make the recordings and pictures of this folder: a melody, and six seconds of other music, by four instruments.
 #
 #   docs/examples/make_examples.sh NOTES
 #
-# NOTES is a folder of notes of the four instruments, preset 0 (the committed files: csound-soundfont's, as
-# docs/training/make_data.sh renders them).
+# NOTES is a folder with notes of the four instruments, preset 0. The files in this folder were made with notes of
+# csound-soundfont, as docs/training/make_data.sh renders them.
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: $0 NOTES" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd) work=$(mktemp -d)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes a dozen short pieces as MIDI files, for `make chain`: a public-domain melody, and exercises to train on.
+"""Write a dozen short pieces as MIDI files, for `make pipeline`: a public-domain melody, and exercises to train on.
 
-`melody` is Beethoven's theme from the finale of the Ninth Symphony (1824), with a plain bass. The others are tunes over
-a bass, and chords and runs, made by chance from a seed.
+`melody` is Beethoven's theme from the finale of the Ninth Symphony (1824), with a plain bass. The exercises are random,
+from a seed: tunes over a bass, and chords and runs.
 
-example:
-  python docs/examples/write_pieces.py --midi_path demo/chain/midi
+Example:
+  python docs/examples/write_pieces.py --midi_path demo/pipeline/midi
 """
 
 import argparse
@@ -17,12 +17,12 @@ import numpy as np
 TICKS = 480  # a quarter note
 MELODY = "E4 E4 F4 G4 G4 F4 E4 D4 C4 C4 D4 E4 E4. D4' D4= E4 E4 F4 G4 G4 F4 E4 D4 C4 C4 D4 E4 D4. C4' C4="
 BASS = "C3 G3 C3 G3 C3 E3 G2 G2 C3 G3 C3 G3 C3 E3 G2 C3"  # half notes
-LENGTHS = {".": 1.5, "'": 0.5, "=": 2.0}  # in quarter notes; one without a mark
+LENGTHS = {".": 1.5, "'": 0.5, "=": 2.0}  # in quarter notes; without a mark it is 1
 PITCH_CLASSES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
 def melody():
-    """The melody as (start, length, pitch, velocity) in quarter notes."""
+    """Return the melody as (start, length, pitch, velocity), with times in quarter notes."""
     notes, time = [], 0.0
     for word in MELODY.split():
         length = LENGTHS.get(word[2:], 1.0)
@@ -32,7 +32,7 @@ def melody():
 
 
 def tune(rng):
-    """A hundred quarter notes of a tune that walks through a key, over a bass in half notes."""
+    """Make a hundred quarter notes of a tune that moves by small steps, over a bass in half notes."""
     scale = Scale(rng)
     notes, time, degree = [], 0.0, int(rng.integers(7, 14))
     while time < 100:
@@ -45,7 +45,7 @@ def tune(rng):
 
 
 def exercise(rng):
-    """A hundred quarter notes of chords and runs in a key."""
+    """Make a hundred quarter notes of chords and runs in a key."""
     scale = Scale(rng)
     notes, time = [], 0.0
     while time < 100:
@@ -64,22 +64,23 @@ def exercise(rng):
 
 
 class Scale:
-    """A major scale on a note chosen by chance."""
+    """A major scale on a random key note."""
 
     def __init__(self, rng):
         self._pitches = int(rng.integers(12)) + np.array([0, 2, 4, 5, 7, 9, 11])
 
     def pitch(self, degree, octave):
-        """The MIDI number of a degree counted from the octave's key note; 7 is an octave higher."""
+        """Return the MIDI number of a degree, counted from the octave's key note; 7 is an octave higher."""
         return int(self._pitches[degree % 7]) + 12 * (degree // 7 + octave)
 
 
 def pitch(word):
+    """Return the MIDI number of a note such as `E4`; C4 is 60."""
     return PITCH_CLASSES[word[0]] + 12 * (int(word[1]) + 1)
 
 
 def write_midi(path, notes, tempo=100):
-    """Writes (start, length, pitch, velocity) in quarter notes as a MIDI file of `tempo` beats a minute."""
+    """Write (start, length, pitch, velocity), times in quarter notes, as a MIDI file of `tempo` beats per minute."""
     events = []
     for start, length, number, velocity in notes:
         events.append((round(start * TICKS), 1, mido.Message("note_on", note=number, velocity=velocity)))
@@ -95,7 +96,7 @@ def write_midi(path, notes, tempo=100):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--midi_path", required=True, help="folder to write to")
-    parser.add_argument("--seed", type=int, default=0, help="decides the exercises")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the exercises")
     arguments = parser.parse_args()
     folder = Path(arguments.midi_path)
     write_midi(folder / "melody.mid", melody())

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Collects what a training run left to look at and to listen to, for a model that ships.
+"""Collect the pictures and recordings of a training run, for a model that ships.
 
 Of the run's output folder: the recordings (as FLAC) and the picture of the best epoch, and the animation; of the
 model's folder: the curves.
 
-example:
-  python docs/results/collect_results.py --model models/keyboard_acoustic_2_guitar_acoustic
+Example:
+  python docs/results/collect_results.py --model pretrained/keyboard_acoustic_2_guitar_acoustic
       --samples work/output/keyboard_acoustic_2_guitar_acoustic_generator
 """
 
@@ -18,7 +18,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import files
+from common import storage
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,13 +26,13 @@ HERE = Path(__file__).resolve().parent
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=Path, help="folder of a model that ship_model.py wrote")
-    parser.add_argument("--samples", required=True, type=Path, help="folder of the run's samples")
+    parser.add_argument("--samples", required=True, type=Path, help="folder of the run's previews")
     arguments = parser.parse_args()
     for folder, name in ((arguments.model, "config.json"), (arguments.samples, "prediction.gif")):
         if not (folder / name).is_file():
             parser.error(f"{folder} must hold {name}")
 
-    config = files.read_json(arguments.model / "config.json")
+    config = storage.read_json(arguments.model / "config.json")
     epoch = arguments.samples / f"{config['training']['best_epoch']:03d}"
     output = HERE / arguments.model.resolve().name
     shutil.rmtree(output, ignore_errors=True)

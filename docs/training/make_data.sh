@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes the data sets that the shipped models are trained and tested on: MIDI × SoundFonts → slices, in $WORK.
+# Make the data sets that the shipped models are trained and tested on: MIDI × SoundFonts → slices, in $WORK.
 #
 #   docs/training/make_data.sh MIDI_PATH WORK
 #
-# One piece in ten is kept for testing. Each of the others is played once, by one of twelve keyboards (or the same one
-# played in another way), and by the three targets. What is there is skipped, so that it can be stopped and run again.
-# Needs libfluidsynth3 and four SoundFonts; the paths are Debian's (csound-soundfont, fluid-soundfont-gm,
-# fluidr3mono-gm-soundfont), and that of the one that pretty_midi ships.
+# One piece in ten is kept for testing. Each of the others is played once by a keyboard, in one of twelve renderings, and
+# by the three targets. Finished files are skipped, so the script can be stopped and run again. It needs libfluidsynth3
+# and four SoundFonts: Debian's csound-soundfont, fluid-soundfont-gm and fluidr3mono-gm-soundfont at Debian's paths, and
+# the one that pretty_midi ships.
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: $0 MIDI_PATH WORK" >&2; exit 2; }
 midi=$1 work=$2 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -31,7 +31,7 @@ notes 7 "$mono" keyboard_acoustic=0
 notes 8 "$tim" keyboard_acoustic=5
 notes 9 "$csound" keyboard_acoustic=6
 notes 10 "$fluid" keyboard_acoustic=3
-notes 11 "$tim" keyboard_acoustic=0 # the keyboard that no model is trained with
+notes 11 "$tim" keyboard_acoustic=0 # the unseen keyboard: no model is trained with it
 
 # rendering, preset of the keyboard, how it is played
 renderings=(
@@ -72,7 +72,7 @@ for line in "${renderings[@]}"; do
     read -r -a words <<<"$line"
     dataset "train/${words[0]}" "${words[0]}" "${words[@]:1}"
 done
-# Seen keyboards and the unseen one, as they are, on the pieces for testing.
+# Two seen keyboards and the unseen one, on the test pieces, without changes.
 for preset in 0 3 11; do
     "$python" "$here/synthesize_audios.py" --nsynth_path "$work/notes" --midi_path "$work/midi/test" \
         --audios_path "$work/test/$preset" --preset 0 keyboard_acoustic="$preset"

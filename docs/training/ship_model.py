@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes a trained model small enough to ship: the generator's weights as float16, its configuration and its history.
+"""Store a trained model in a form small enough to ship: float16 weights of the generator, configuration and history.
 
-The discriminator, the state of the training and paths are left behind. predict.py loads the weights into the float32
-network; what the rounding costs is in the model's card.
+The discriminator, the training state and paths are left out. predict.py loads the weights into the float32 network; the
+model's card says what the rounding costs.
 
-example:
-  python docs/training/ship_model.py --model work/models/keyboard_acoustic_2_guitar_acoustic --output models
+Example:
+  python docs/training/ship_model.py --model work/models/keyboard_acoustic_2_guitar_acoustic --output pretrained
 """
 
 import argparse
@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import files
-from device import start_tensorflow
+from common import storage
+from common.device import start_tensorflow
 
 PATHS = ("dataset_path", "models_path", "output_path", "sample_audio", "init_from")
 
@@ -24,24 +24,24 @@ PATHS = ("dataset_path", "models_path", "output_path", "sample_audio", "init_fro
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=Path, help="folder of a trained model")
-    parser.add_argument("--output", required=True, type=Path, help="folder of models; the model's is made in it")
+    parser.add_argument("--output", required=True, type=Path, help="folder of models; gets a folder of the model")
     parser.add_argument("--name", help="name of the shipped model (default: that of the folder)")
     arguments = parser.parse_args()
     if not (arguments.model / "history.csv").is_file():
         parser.error(f"argument --model: {arguments.model} must be a folder that a train script wrote")
     start_tensorflow(-1)
 
-    from model import CONFIG_NAME, WEIGHTS_ENDING, halve_weights
+    from common.weights import CONFIG_NAME, WEIGHTS_EXTENSION, halve_weights
 
     folder = arguments.output / (arguments.name or arguments.model.resolve().name)
 
-    config = files.read_json(arguments.model / CONFIG_NAME)
+    config = storage.read_json(arguments.model / CONFIG_NAME)
     config["arguments"] = {key: value for key, value in config["arguments"].items() if key not in PATHS}
     config["weights"] = "float16"
-    weights = f"generator{WEIGHTS_ENDING}"
-    with files.replacing(folder / weights) as partial:
+    weights = f"generator{WEIGHTS_EXTENSION}"
+    with storage.atomic_write(folder / weights) as partial:
         halve_weights(arguments.model / weights, partial)
-    files.write_json(folder / CONFIG_NAME, config)
+    storage.write_json(folder / CONFIG_NAME, config)
     shutil.copy(arguments.model / "history.csv", folder)
     shutil.copytree(arguments.model / "plots", folder / "plots", dirs_exist_ok=True)
     print(f"{folder}: {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB")

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Trains the models that ship, measures them, and makes them small: data sets → models → scores, all in $WORK.
+# Train the shipped models, measure them, and store them as float16: data sets → models → scores, all in $WORK.
 #
 #   docs/training/train_models.sh MIDI_PATH WORK [guitar_acoustic | string_acoustic | synth_lead_synthetic | any] …
 #
-# Everything can be stopped, and the same command goes on. A processor without bfloat16 is faster with
+# Everything can be stopped; the same command resumes. A processor without bfloat16 is faster with
 # PRECISION=float32. For full size, on a GPU: FILTERS=64 PRECISION=mixed_float16. EPOCHS and STEPS make runs longer or
-# shorter. With data sets of your own, from NSynth say: DATA="features/a features/b", TEST="audios/seen audios/unseen",
-# and anything for MIDI_PATH.
+# shorter. With your own data sets, for example from NSynth: DATA="features/a features/b", TEST="audios/seen audios/unseen";
+# MIDI_PATH is then ignored.
 set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: $0 MIDI_PATH WORK [target] …" >&2; exit 2; }
 midi=$1 work=$2 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -17,7 +17,7 @@ targets=("$@")
 for target in "${targets[@]}"; do
     case $target in
         guitar_acoustic | string_acoustic | synth_lead_synthetic | any) ;;
-        *) echo "$0: $target is no target; it must be one of the four that its first lines name" >&2; exit 2 ;;
+        *) echo "$0: $target is no target; it must be one of the four in the usage line" >&2; exit 2 ;;
     esac
 done
 
@@ -30,7 +30,7 @@ common=(--dataset_path "${data[@]}" --origin keyboard_acoustic --base_filters "$
     --precision "${PRECISION:-mixed_bfloat16}" --schedule cosine --ema 0.999 --augment --validation_split 0.04
     --epochs "${EPOCHS:-12}" --checkpoint_minutes 5)
 
-# What all of them begin with: keyboards are half of what each has to learn.
+# The start of all of them: much of what each has to learn is what keyboards have in common.
 "$python" "$here/train_generator.py" "${common[@]}" --target guitar_acoustic --lr 1e-3 --steps_per_epoch "${STEPS:-1000}" \
     --models_path "$work/start" --output_path "$work/start/output"
 common+=(--init_from "$work/start/keyboard_acoustic_2_guitar_acoustic_generator" --batch_size 4 --dropout 0

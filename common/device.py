@@ -1,0 +1,80 @@
+"""TensorFlow started on the device that `--gpu` names."""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from common.cli import UserError
+
+
+def add_gpu_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--gpu` to a script's arguments."""
+    parser.add_argument(
+        "--gpu", type=int, choices=range(-1, 64), metavar="N", help="index of the GPU; -1: CPU (default: GPU 0 if any)"
+    )
+
+
+def start_tensorflow(gpu: int | None = None, deterministic: bool = False) -> str:
+    """Import TensorFlow and Keras for a GPU or the CPU. Call it before importing any module that imports them.
+
+    Args:
+        gpu: index of the GPU; -1 for the CPU; None for the first GPU if there is one, otherwise the CPU.
+        deterministic: whether the same call gives the same numbers again; slower.
+
+    Returns:
+        The name of the device, for messages.
+
+    Raises:
+        UserError: if there is no such GPU.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if gpu == -1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    with _held_back_stderr():
+        import keras
+        import tensorflow as tf
+
+        keras.config.set_image_data_format("channels_last")  # whatever ~/.keras/keras.json says
+        keras.config.set_floatx("float32")
+        if deterministic:
+            tf.config.experimental.enable_op_determinism()
+        gpus = [] if gpu == -1 else tf.config.list_physical_devices("GPU")
+        if gpus and (gpu or 0) < len(gpus):
+            tf.config.set_visible_devices(gpus[gpu or 0], "GPU")
+            tf.config.experimental.set_memory_growth(gpus[gpu or 0], True)
+        tf.cast(tf.zeros(1, tf.float16), tf.float32)  # triggers what the first operation prints
+    if gpu is not None and gpu >= len(gpus):
+        there = f"GPUs 0 to {len(gpus) - 1} are there" if gpus else "TensorFlow finds no GPU"
+        raise UserError(f"--gpu {gpu}: {there}; -1 runs on the CPU")
+    if not gpus:
+        return f"the CPU ({os.cpu_count()} cores)"
+    name = tf.config.experimental.get_device_details(gpus[gpu or 0]).get("device_name", "unknown")
+    return f"GPU {gpu or 0} ({name})"
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    """Hold back what TensorFlow's libraries print while they load, unless something goes wrong.
+
+    They print before TF_CPP_MIN_LOG_LEVEL takes effect (github.com/tensorflow/tensorflow/issues/100442).
+    """
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] in ("0", "1"):  # set by a user who wants to see it
+        yield
+        return
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(real, held_back.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)

@@ -1,0 +1,163 @@
+"""Pictures: spectrograms side by side, their change over the epochs, histories, learning-rate range tests."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+
+import data
+from common import storage
+
+LABELS = {"gen_mae": "generator MAE", "gen_loss": "joint loss (generator)", "disc_loss": "discriminator loss"}
+_COLOR_MAP = "magma"
+_SMALL_FONT = 18  # points on 5 inches: still readable in a picture that is shown 250 pixels wide
+
+
+def save_spectrograms(path: Path, rows: Sequence[Mapping[str, np.ndarray]], title: str | None = None) -> None:
+    """Draw log-magnitude spectrograms side by side, on one color scale from silence to full scale.
+
+    Args:
+        path: the PNG file.
+        rows: list of dicts of title to float array [shape=(256, n_frames)] in [0, 1], all of the same length.
+        title: a line above all of them.
+    """
+    n_columns = len(rows[0])
+    figure = Figure(figsize=(4 * n_columns + 0.8, 3.7 * len(rows) + 0.3), layout="constrained")
+    axes = figure.subplots(len(rows), n_columns, sharex=True, sharey=True, squeeze=False)
+    for row, row_axes in zip(rows, axes, strict=True):
+        for axis, (name, image) in zip(row_axes, row.items(), strict=True):
+            n_bins, n_frames = image.shape
+            seconds = n_frames * data.HOP_LENGTH / data.SAMPLE_RATE
+            kilohertz = n_bins * data.SAMPLE_RATE / data.N_FFT / 1000
+            picture = axis.imshow(
+                image, origin="lower", aspect="auto", cmap=_COLOR_MAP, vmin=0, vmax=1, extent=(0, seconds, 0, kilohertz)
+            )
+            axis.set_title(name)
+        row_axes[0].set_ylabel("frequency (kHz)")
+    for axis in axes[-1]:
+        axis.set_xlabel("time (s)")
+    figure.colorbar(picture, ax=axes, label="log-magnitude")
+    if title:
+        figure.suptitle(title)
+    _save(figure, path, dpi=100)
+
+
+def save_animation(path: Path, frames: Sequence[Sequence[Mapping[str, np.ndarray]]], milliseconds: int = 250) -> None:
+    """Write an animated GIF of spectrograms, one pixel for each bin and frame.
+
+    All frames have the same palette, from silence to full scale, so that a color means the same value in each.
+
+    Args:
+        path: the GIF file.
+        frames: list of lists of dicts of title to float array [shape=(256, n_frames)] in [0, 1]: for each frame of the
+            animation rows of spectrograms, as for `save_spectrograms`.
+        milliseconds: how long a frame is shown; the last one four times as long.
+    """
+    shades = 254  # two of 256 colors are left for black and white
+    colors = matplotlib.colormaps[_COLOR_MAP](np.linspace(0, 1, shades), bytes=True)[:, :3]
+    palette = [*colors.ravel().tolist(), 0, 0, 0, 255, 255, 255]
+    pictures = []
+    for rows in frames:
+        gap, caption = 4, 14
+        images = [list(row.values()) for row in rows]
+        n_bins, n_frames = images[0][0].shape
+        width, height = n_frames + gap, n_bins + gap + caption
+        picture = Image.new("P", (len(images[0]) * width - gap, len(images) * height - gap), shades + 1)
+        picture.putpalette(palette)
+        draw = ImageDraw.Draw(picture)
+        for y, row in enumerate(rows):
+            for x, (name, image) in enumerate(row.items()):
+                indices = np.round(np.clip(image[::-1], 0, 1) * (shades - 1)).astype(np.uint8)
+                draw.text((x * width + 2, y * height), name, fill=shades)
+                picture.paste(Image.fromarray(indices), (x * width, y * height + caption))
+        pictures.append(picture)
+    durations = [milliseconds] * (len(pictures) - 1) + [4 * milliseconds]
+    with storage.atomic_write(path) as partial:
+        pictures[0].save(partial, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=False)
+
+
+def save_history(path: Path, rows: Sequence[Mapping[str, Any]], metric: str) -> None:
+    """Draw a metric over the epochs, in training and validation, with the best epoch of each marked.
+
+    Args:
+        path: the PNG file.
+        rows: an epoch each, with `epoch` and the metrics, as in history.csv.
+        metric: the column of training; that of validation ends in `_val`.
+    """
+    figure, axis = _small_figure()
+    for column, label in ((metric, "training"), (f"{metric}_val", "validation")):
+        measured = [row for row in rows if column in row]
+        if measured:
+            epochs, values = [row["epoch"] for row in measured], [row[column] for row in measured]
+            (line,) = axis.plot(epochs, values, marker="." if len(measured) < 30 else None, linewidth=2)
+            best = int(np.argmin(values))
+            axis.plot(epochs[best], values[best], "o", markersize=11, fillstyle="none", color=line.get_color())
+            line.set_label(f"{label}, best\n{values[best]:.4f} (epoch {epochs[best]})")
+    axis.set_xlabel("epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+    axis.set_title(_label(metric), fontsize=_SMALL_FONT)
+    axis.legend(fontsize=_SMALL_FONT - 4)
+    _save(figure, path, dpi=100)
+
+
+def save_range_test(
+    path: Path,
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    suggestion: float | None,
+    metric: str,
+) -> None:
+    """Draw the losses of a learning-rate range test over a logarithmic axis, with the suggestion marked.
+
+    Args:
+        path: the PNG file.
+        rates: learning rate of each step.
+        losses: loss of each step.
+        smoothed: smoothed loss of each step.
+        suggestion: the suggested learning rate, or None.
+        metric: the name of the loss.
+    """
+    figure, axis = _small_figure()
+    axis.semilogx(rates, losses, color="0.75", linewidth=1)
+    axis.semilogx(rates, smoothed, linewidth=3)
+    if suggestion:
+        loss = np.interp(np.log(suggestion), np.log(rates), smoothed)
+        axis.axvline(suggestion, color="C3", linestyle="--", linewidth=2)
+        axis.plot(suggestion, loss, "o", color="C3", markersize=12)
+    axis.set_xlabel("learning rate")
+    axis.xaxis.get_major_locator().set_params(numticks=5)
+    result = f"steepest at {suggestion:.1e}" if suggestion else "never falls"
+    axis.set_title(f"{_label(metric)}\n{result}", fontsize=_SMALL_FONT)
+    # The losses after the minimum may be so large that the others would look flat.
+    low, high = min(losses), max(losses[: int(np.argmin(losses)) + 1])
+    axis.set_ylim(low - 0.05 * (high - low), high + 0.2 * (high - low) + 1e-9)
+    _save(figure, path, dpi=100)
+
+
+def _label(metric: str) -> str:
+    """Return the title of a metric; that of a single target has the target's name."""
+    for name, label in LABELS.items():
+        if metric.startswith(name):
+            target = metric[len(name) :].strip("_")
+            return f"{label}\n{target}" if target else label
+    return metric
+
+
+def _small_figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axis = figure.subplots()
+    axis.tick_params(labelsize=_SMALL_FONT - 3)
+    axis.xaxis.label.set_size(_SMALL_FONT)
+    axis.grid(alpha=0.3)
+    return figure, axis
+
+
+def _save(figure: Figure, path: Path, dpi: int) -> None:
+    with storage.atomic_write(path) as partial:
+        figure.savefig(partial, dpi=dpi)

@@ -1,0 +1,72 @@
+"""Progress of long work, and jobs in parallel."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+_LOG_SECONDS = 10.0  # between the lines that stand for the bar where stderr is no terminal
+
+Item = TypeVar("Item")
+
+
+class ProgressBar(tqdm):
+    """A tqdm bar on a terminal; elsewhere, in a log file say, a plain line every ten seconds."""
+
+    def __init__(self, total: float, unit: str) -> None:
+        super().__init__(total=total, unit=f" {unit}", disable=None, dynamic_ncols=True)  # None: unless a terminal
+        self._unit, self._done, self._started = unit, 0.0, time.monotonic()
+        self._logged = self._started
+
+    def update(self, n: float = 1) -> bool | None:
+        """Move on by `n`."""
+        self._done += n
+        now = time.monotonic()
+        if self.disable and now - self._logged >= _LOG_SECONDS:
+            self._logged = now
+            line = f"{self._done:.0f} of {self.total:.0f} {self._unit}, {now - self._started:.0f} s"
+            print(line, file=sys.stderr, flush=True)
+        return super().update(n)
+
+    def write_line(self, line: str) -> None:
+        """Print a line above the bar, at once even where stdout is a pipe or a file."""
+        self.write(line)
+        sys.stdout.flush()
+
+
+def progress(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
+    """Yield from `items`, with a `ProgressBar`."""
+    with ProgressBar(total, unit) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+def in_parallel(function: Callable, calls: Sequence[tuple], jobs: int | None, unit: str) -> Iterator[Any]:
+    """Yield `function(*call)` for each call as it finishes, in any order, over `jobs` threads.
+
+    Threads serve, as nearly all the work is done in NumPy, soxr and libsndfile, which release the interpreter lock.
+    They start at once and share memory.
+
+    Args:
+        function: what to call.
+        calls: the arguments of each call.
+        jobs: calls at a time; None for one a core.
+        unit: what a call makes, for the progress bar.
+    """
+    jobs = min(jobs or available_cores(), max(1, len(calls)))
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(function, *call) for call in calls]
+        try:
+            yield from progress((future.result() for future in as_completed(futures)), len(calls), unit)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, calls that have not begun never do
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

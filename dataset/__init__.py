@@ -1,0 +1,1 @@
+"""Audio → slice files → batches. Knows no network."""

@@ -1,0 +1,145 @@
+"""The `tf.data` pipeline that reads slice files in batches, and statistics over slices."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+import data
+from common.cli import UserError
+from dataset.slice_pairs import HEADER_BYTES, SlicePairs
+
+
+def epoch_order(counts: Sequence[int], epoch: int, seed: int) -> np.ndarray:
+    """Order the rows of an epoch, decided by seed and epoch alone.
+
+    Every pair of instruments comes up equally often, once in each `len(counts)` consecutive rows; the rows of one pair
+    are permuted. Pairs of instruments that have fewer rows than the largest one start over, in another order.
+
+    Args:
+        counts: number of slice pairs of each pair of instruments.
+        epoch: number of the epoch, from 0.
+        seed: of the run.
+
+    Returns:
+        int array [shape=(max(counts) * len(counts),)]: rows of the table in which the pairs of instruments follow each
+        other.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    longest, columns = max(counts), []
+    for first, count in zip(np.cumsum([0, *counts[:-1]]), counts, strict=True):
+        rounds = [rng.permutation(count) for _ in range(-(-longest // count))]
+        columns.append(first + np.concatenate(rounds)[:longest])
+    return rng.permuted(np.stack(columns, axis=1), axis=1).ravel()
+
+
+def count_steps(n_pairs: int, batch_size: int, steps_per_epoch: int | None) -> int:
+    """Count the batches of an epoch.
+
+    Args:
+        n_pairs: slice pairs of an epoch.
+        batch_size: slices a batch.
+        steps_per_epoch: the most that is allowed; None for all.
+
+    Raises:
+        UserError: if the pairs do not fill one batch.
+    """
+    steps = n_pairs // batch_size
+    if steps == 0:
+        raise UserError(
+            f"the data set has {n_pairs} training slices, fewer than --batch_size {batch_size}: "
+            "add pieces, or take a smaller batch"
+        )
+    return min(steps, steps_per_epoch or steps)
+
+
+def batches(
+    columns: Sequence[Sequence], batch_size: int, order: np.ndarray | None = None, drop_remainder: bool = False
+) -> tf.data.Dataset:
+    """Read slice files in batches.
+
+    Args:
+        columns: one for each tensor of the batch, all of the same length: paths of slices, or integers, which are
+            passed through.
+        batch_size: slices a batch.
+        order: indices of the rows to read, in this order; None for all in their own order.
+        drop_remainder: whether a last batch that is not full is left out.
+
+    Returns:
+        Data set of tuples of float32 tensors (batch, 256, 256, 1) in [-1, 1]; int32 (batch,) for integers.
+    """
+    columns = [np.array(column) for column in columns]
+    columns = [column.astype(np.int32) if column.dtype.kind == "i" else column for column in columns]
+    if order is not None:
+        columns = [column[order] for column in columns]
+
+    # float16 until the batch is complete: half the bytes to copy, and one conversion a batch.
+    def read(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(_read_slice(value) if value.dtype == tf.string else value for value in values)
+
+    def to_network(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(
+            data.to_network(tf.cast(value, tf.float32)) if value.dtype == tf.float16 else value for value in values
+        )
+
+    dataset = tf.data.Dataset.from_tensor_slices(tuple(columns))
+    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+    return dataset.map(to_network, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def load_slices(paths: Sequence[str]) -> np.ndarray:
+    """Read slices as the networks see them: float32 array [shape=(n, 256, 256, 1)] in [-1, 1]."""
+    return np.stack([data.to_network(np.load(path).astype(np.float32)) for path in paths])
+
+
+def unchanged_errors(sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    """Compute the mean absolute error of the unchanged source against the target, for each pair of slices.
+
+    Args:
+        sources: paths of slices.
+        targets: paths of as many slices.
+
+    Returns:
+        float32 array [shape=(n_pairs,)], on [-1, 1].
+    """
+    pipeline = batches((sources, targets), 32)
+    return np.concatenate([np.abs(t - s).mean(axis=(1, 2, 3)) for s, t in pipeline.as_numpy_iterator()])
+
+
+def mean_difference(pairs: SlicePairs, seed: int, at_most: int = 1000) -> np.ndarray:
+    """Compute the mean spectral difference of pairs, target minus source: what a fixed equalizer adds.
+
+    Args:
+        pairs: the pairs of slices.
+        seed: decides which pairs are read if there are more than `at_most`.
+        at_most: the number of pairs that suffice.
+
+    Returns:
+        float32 array [shape=(256,)], on the scale of the log-magnitude.
+    """
+    order = np.random.default_rng(seed).permutation(len(pairs))[:at_most]
+    pipeline = batches((pairs.sources, pairs.targets), 32, order)
+    differences = [(t - s).mean(axis=(2, 3)) / 2 for s, t in pipeline.as_numpy_iterator()]  # of [-1, 1] to [0, 1]
+    return np.concatenate(differences).mean(axis=0)
+
+
+def sounding_fractions(paths: Sequence[str]) -> np.ndarray:
+    """Compute the fraction of the frames of each slice that sound (see `data.sounding`).
+
+    Returns:
+        float32 array [shape=(len(paths),)] in [0, 1].
+    """
+
+    def fraction(path: tf.Tensor) -> tf.Tensor:
+        sounds = tf.reduce_max(_read_slice(path), axis=(0, 2)) > data.SOUNDING_LEVEL
+        return tf.reduce_mean(tf.cast(sounds, tf.float32))
+
+    dataset = tf.data.Dataset.from_tensor_slices(np.array(paths)).map(fraction, num_parallel_calls=tf.data.AUTOTUNE)
+    return np.concatenate(list(dataset.batch(256).as_numpy_iterator()))
+
+
+def _read_slice(path: tf.Tensor) -> tf.Tensor:
+    # The whole file as float16, header included, and the header cut off: one copy fewer than cutting the string.
+    values = tf.io.decode_raw(tf.io.read_file(path), tf.float16)
+    return tf.reshape(values[HEADER_BYTES // 2 :], data.SLICE_SHAPE)

@@ -1,0 +1,222 @@
+"""What a run learns from and is measured on: pairs of slices, split by piece, and styles if the network takes them."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from common.cli import UserError
+from dataset import input_pipeline
+from dataset.augment import make_augment
+from dataset.slice_pairs import SlicePairs, find_pairs, fingerprint, split_pieces
+from dataset.style_pool import StylePool
+
+
+class DatasetSettings(NamedTuple):
+    """Which slices a run learns from, and how they become batches.
+
+    Attributes:
+        dataset_paths: folders that compute_features.py wrote.
+        instrument_pairs: list of (origin, target).
+        batch_size: slices a step.
+        steps_per_epoch: the most steps of an epoch; None for all.
+        validation_split: fraction of the pieces that validates.
+        seed: decides about split, orders and styles.
+        with_style: whether batches hold a style; they then also hold the index of the target.
+        augment: whether the sources of training batches are changed at random (see augment.py).
+    """
+
+    dataset_paths: list[str]
+    instrument_pairs: list[tuple[str, str]]
+    batch_size: int
+    steps_per_epoch: int | None = None
+    validation_split: float = 0.1
+    seed: int = 0
+    with_style: bool = False
+    augment: bool = False
+
+
+class PreviewSlice(NamedTuple):
+    """A validation slice to show after each epoch.
+
+    Attributes:
+        origin: instrument of the source.
+        target: instrument of the target.
+        piece: name of the piece.
+        source_path: file of the source.
+        style_path: file of the style; None without styles.
+        target_path: file of the target.
+    """
+
+    origin: str
+    target: str
+    piece: str
+    source_path: str
+    style_path: str | None
+    target_path: str
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of the split: the slice pairs of all pairs of instruments in one table, one after the other.
+
+    Attributes:
+        pieces: the piece of each row.
+        sources: path of each source.
+        targets: path of each target.
+        target_indices: index of each target instrument in `PairedDataset.targets`.
+        counts: rows of each pair of instruments.
+        pools: a `StylePool` for each target instrument; empty without styles.
+    """
+
+    pieces: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+    target_indices: np.ndarray
+    counts: list[int]
+    pools: list[StylePool] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+
+class PairedDataset:
+    """Training and validation slices of one or several pairs of instruments.
+
+    Attributes:
+        notices: messages about what was found and left out.
+        targets: the target instruments; `target_indices` are indices of this list.
+        steps: batches an epoch.
+        train: the training side.
+        validation: the validation side, or None.
+        train_pieces: names of the pieces to train with.
+        validation_pieces: names of the pieces to validate with.
+    """
+
+    def __init__(self, settings: DatasetSettings) -> None:
+        """Find and split the pairs.
+
+        Raises:
+            UserError: if there is nothing to pair, too little for a batch, or no other piece to take a style from.
+        """
+        self._settings = settings
+        self.targets = list(dict.fromkeys(target for _, target in settings.instrument_pairs))
+        tables, self.notices = find_pairs(settings.dataset_paths, settings.instrument_pairs)
+        pieces = {piece for table in tables for piece in table.pieces}
+        self.train_pieces, self.validation_pieces = split_pieces(
+            pieces, settings.validation_split, settings.seed, least=2 if settings.with_style else 1
+        )
+        self.train = self._make_side(tables, self.train_pieces, "training")
+        self.validation = (
+            self._make_side(tables, self.validation_pieces, "validation") if self.validation_pieces else None
+        )
+        n_rows = max(self.train.counts) * len(settings.instrument_pairs)
+        self.steps = input_pipeline.count_steps(n_rows, settings.batch_size, settings.steps_per_epoch)
+
+    def train_batches(self, epoch: int, first_step: int) -> tf.data.Dataset:
+        """Read the batches of an epoch from a step on: (source, target), or (source, style, target, target index)."""
+        settings = self._settings
+        order = input_pipeline.epoch_order(self.train.counts, epoch, settings.seed)[: self.steps * settings.batch_size]
+        columns = self._columns(self.train, order, [settings.seed, epoch, 1])
+        columns = [column[first_step * settings.batch_size :] for column in columns]
+        batches = input_pipeline.batches(columns, settings.batch_size, drop_remainder=True)
+        if not settings.augment:
+            return batches
+        augment = make_augment(settings.seed, epoch)
+        batches = batches.enumerate(first_step).map(
+            lambda step, batch: (augment(step, batch[0]), *batch[1:]), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    def validation_batches(self) -> tf.data.Dataset:
+        """Read the validation batches, with the same styles each time; the last batch may be smaller."""
+        columns = self._columns(self.validation, np.arange(len(self.validation)), [self._settings.seed, 0, 2])
+        return input_pipeline.batches(columns, self._settings.batch_size)
+
+    def unchanged_errors(self) -> dict[str, float]:
+        """Compute the validation errors of the unchanged source: dict of metric, as in the history, to float."""
+        errors = input_pipeline.unchanged_errors(self.validation.sources, self.validation.targets)
+        result = {"gen_mae_val": float(errors.mean())}
+        if self._settings.with_style:
+            for index, name in enumerate(self.targets):
+                result[f"gen_mae_{name}_val"] = float(errors[self.validation.target_indices == index].mean())
+        return result
+
+    def equalizers(self) -> dict[str, list[float]]:
+        """Compute the mean spectral difference of the training pairs, for evaluations.
+
+        Returns:
+            dict of "<origin>/<target>" to 256 numbers, on the scale of the log-magnitude.
+        """
+        side, result, first = self.train, {}, 0
+        for (origin, target), count in zip(self._settings.instrument_pairs, side.counts, strict=True):
+            rows = slice(first, first + count)
+            pairs = SlicePairs(side.pieces[rows], side.sources[rows], side.targets[rows])
+            difference = input_pipeline.mean_difference(pairs, self._settings.seed)
+            result[f"{origin}/{target}"] = difference.round(5).tolist()
+            first += count
+        return result
+
+    def preview_slices(self) -> list[PreviewSlice]:
+        """Choose what to show after each epoch: for each target, the loudest slice of the first validation piece."""
+        side, previews = self.validation or self.train, []
+        instrument_pairs = self._settings.instrument_pairs
+        for index, target in enumerate(self.targets):
+            number = next(number for number, (_, name) in enumerate(instrument_pairs) if name == target)
+            first = sum(side.counts[:number])
+            piece = side.pieces[first]
+            rows = first + np.flatnonzero(side.pieces[first : first + side.counts[number]] == piece)
+            row = rows[np.argmax(input_pipeline.load_slices(side.sources[rows]).mean(axis=(1, 2, 3)))]
+            rng = np.random.default_rng([self._settings.seed, 0, 3])
+            style = str(side.pools[index].draw(side.pieces[[row]], rng)[0]) if side.pools else None
+            paths = str(side.sources[row]), style, str(side.targets[row])
+            previews.append(PreviewSlice(instrument_pairs[number][0], target, str(piece), *paths))
+        return previews
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a resumed run must find again, as JSON values."""
+        return {
+            "slices": len(self.train),
+            "fingerprint": fingerprint(self.train.sources, self.train.targets),
+            "validation_slices": len(self.validation) if self.validation else 0,
+            "validation_pieces": sorted(self.validation_pieces),
+        }
+
+    def _make_side(self, tables: list[SlicePairs], pieces: set[str], name: str) -> _Side:
+        tables = [table.of(pieces) for table in tables]
+        for (origin, target), table in zip(self._settings.instrument_pairs, tables, strict=True):
+            if not len(table):
+                raise UserError(
+                    f"no {name} piece holds slices of both {origin} and {target}; "
+                    "add pieces, or choose another --validation_split or --seed"
+                )
+        columns = [np.concatenate([np.array(table[field]) for table in tables]) for field in range(3)]
+        counts = [len(table) for table in tables]
+        indices = np.repeat([self.targets.index(target) for _, target in self._settings.instrument_pairs], counts)
+        side = _Side(*columns, indices, counts)
+        if self._settings.with_style:
+            side.pools.extend(self._make_pool(side, index, target, name) for index, target in enumerate(self.targets))
+        return side
+
+    def _make_pool(self, side: _Side, index: int, target: str, name: str) -> StylePool:
+        chosen = side.target_indices == index
+        pieces, paths = side.pieces[chosen], side.targets[chosen]
+        pool = StylePool(pieces, paths, input_pipeline.sounding_fractions(paths))
+        if pool.n_pieces < 2:
+            raise UserError(
+                f"{pool.n_pieces} {name} pieces hold slices of {target} that sound; a style comes from another piece, "
+                "so it takes 2: add pieces, or choose another --validation_split (0 for no validation)"
+            )
+        self.notices.append(f"{name} styles of {target}: {len(pool)} of {len(set(paths))} slices sound enough")
+        return pool
+
+    def _columns(self, side: _Side, order: np.ndarray, seeds: list[int]) -> tuple[np.ndarray, ...]:
+        if not self._settings.with_style:
+            return side.sources[order], side.targets[order]
+        pieces, indices, rng = side.pieces[order], side.target_indices[order], np.random.default_rng(seeds)
+        styles = np.empty(len(order), dtype=object)
+        for index, pool in enumerate(side.pools):
+            chosen = indices == index
+            styles[chosen] = pool.draw(pieces[chosen], rng)
+        return side.sources[order], styles.astype(str), side.targets[order], indices

@@ -1,0 +1,154 @@
+"""Pairs of slice files: found in data sets, split by piece, and traced back to the audio that they were made from."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import data
+from common import storage
+from common.cli import UserError
+
+MANIFEST_NAME = "features.json"  # in a data set: where its slices come from
+HEADER_BYTES = 128  # of a .npy file of this shape and type, whatever NumPy version wrote it
+_SLICE_BYTES = HEADER_BYTES + 2 * int(np.prod(data.SLICE_SHAPE))
+
+
+class SlicePairs(NamedTuple):
+    """Slices of the same moment of the same piece, played by two instruments: a table with a row for each pair.
+
+    Attributes:
+        pieces: the piece of each pair.
+        sources: path of the origin's slice.
+        targets: path of the target's slice.
+    """
+
+    pieces: Sequence[str]
+    sources: Sequence[str]
+    targets: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def of(self, pieces: Collection[str]) -> "SlicePairs":
+        """Return the pairs of some pieces."""
+        chosen = [index for index, piece in enumerate(self.pieces) if piece in pieces]
+        return SlicePairs(*([column[index] for index in chosen] for column in self))
+
+
+def find_pairs(
+    dataset_paths: Iterable[str | Path], instrument_pairs: Sequence[tuple[str, str]]
+) -> tuple[list[SlicePairs], list[str]]:
+    """Match the slices of pairs of instruments by piece and index, in one or several data sets.
+
+    Args:
+        dataset_paths: folders that compute_features.py wrote.
+        instrument_pairs: list of (origin, target), instrument names.
+
+    Returns:
+        The pairs for each of `instrument_pairs`, in the order of folder, piece and index; and a list of messages about
+        what was left out.
+
+    Raises:
+        UserError: if a folder or an instrument is missing, or two instruments have nothing to pair.
+    """
+    dataset_paths = list(map(Path, dataset_paths))
+    rows: list[list[tuple[str, str, str]]] = [[] for _ in instrument_pairs]
+    notices: list[str] = []
+    for dataset_path in dataset_paths:
+        instruments = dict.fromkeys(instrument for pair in instrument_pairs for instrument in pair)
+        slices = {instrument: _usable_slices(dataset_path, instrument, notices) for instrument in instruments}
+        for (origin, target), found in zip(instrument_pairs, rows, strict=True):
+            sources, targets = slices[origin], slices[target]
+            shared = sources.keys() & targets.keys()
+            for name, partner in ((origin, target), (target, origin)):
+                unpaired = len(slices[name]) - len(shared)
+                if unpaired:
+                    notices.append(
+                        f"{dataset_path}: {unpaired} slices of {name} have no partner of {partner}, left out"
+                    )
+            found += [(piece, sources[piece, index], targets[piece, index]) for piece, index in sorted(shared)]
+    for (origin, target), found in zip(instrument_pairs, rows, strict=True):
+        if not found:
+            folders = " ".join(map(str, dataset_paths))
+            raise UserError(
+                f"--dataset_path {folders}: no slice of {origin} has a partner of {target}; "
+                "both must be made from audio with the same piece names (see compute_features.py)"
+            )
+    return [SlicePairs(*map(list, zip(*found, strict=True))) for found in rows], notices
+
+
+def split_pieces(
+    pieces: Iterable[str], validation_split: float, seed: int, least: int = 1
+) -> tuple[set[str], set[str]]:
+    """Split pieces into training and validation. A piece is on one side in all data sets that hold it.
+
+    The pieces are sorted by a hash of seed and name, and the first ones validate. Further pieces do not change the
+    order of the others.
+
+    Args:
+        pieces: names.
+        validation_split: fraction of the pieces that validates.
+        seed: decides about the order.
+        least: pieces that each side needs. If `validation_split` is above 0, at least so many pieces validate, and at
+            least so many are left to train with; none validate if there are too few pieces for that.
+
+    Returns:
+        The pieces for training, and the pieces for validation.
+    """
+    ordered = sorted(set(pieces), key=lambda piece: hashlib.sha256(f"{seed}/{piece}".encode()).digest())
+    count = min(max(least, round(validation_split * len(ordered))), len(ordered) - least)
+    if not validation_split or len(ordered) < 2 * least:
+        count = 0
+    return set(ordered[count:]), set(ordered[:count])
+
+
+def fingerprint(*columns: Iterable[str]) -> str:
+    """Hash lists of slice paths to 16 hexadecimal digits.
+
+    Only the names of file and instrument folder count, so that data sets may be moved.
+    """
+    digest = hashlib.sha256()
+    for column in columns:
+        for path in column:
+            digest.update("/".join(Path(path).parts[-2:]).encode() + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def recording_path(dataset_path: str | Path, instrument: str, piece: str) -> Path | None:
+    """Return the audio that slices were made from, as compute_features.py recorded it; None if it is not there."""
+    record_path = Path(dataset_path) / MANIFEST_NAME
+    if not record_path.is_file():
+        return None
+    entry = storage.read_json(record_path).get("entries", {}).get(f"{instrument}/{piece}", {})
+    path = Path(entry.get("path", ""))
+    return path if path.is_file() else None
+
+
+def _usable_slices(dataset_path: Path, instrument: str, notices: list[str]) -> dict[tuple[str, int], str]:
+    """Find the slices of an instrument that can be read: dict of (piece, index) to path."""
+    if not dataset_path.is_dir():
+        raise UserError(f"--dataset_path {dataset_path} is not a folder; compute_features.py makes one")
+    found = data.find_slices(dataset_path / instrument)
+    if not found:
+        folders = ", ".join(sorted(path.name for path in dataset_path.iterdir() if path.is_dir())) or "no folders"
+        raise UserError(f"--dataset_path {dataset_path} holds no slices of {instrument}; it holds {folders}")
+    first = min(entry.path for entries in found.values() for entry in entries.values())
+    with open(first, "rb") as file:
+        header = file.read(HEADER_BYTES)
+    if header.startswith(b"\x93NUMPY") and b"fortran_order': True" in header:
+        raise UserError(f"{first} is stored in Fortran order; make the slices again (compute_features.py --overwrite)")
+    slices, damaged = {}, 0
+    for piece, entries in found.items():
+        for index, entry in entries.items():
+            if entry.stat().st_size == _SLICE_BYTES:
+                slices[piece, index] = entry.path
+            else:
+                damaged += 1
+    if damaged:
+        notices.append(
+            f"{dataset_path / instrument}: {damaged} files are no float16 slices of (256, 256, 1) and are left out"
+        )
+    return slices

@@ -1,0 +1,1 @@
+"""Pairs of recordings → scores and a report."""

@@ -1,0 +1,147 @@
+"""The models that are evaluated: loaded, named, and turned into functions of images."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+import data
+from common.cli import UserError
+from common.pretrained import GENERATOR_NAME
+from common.weights import load_generator
+from evaluation.pairs import RecordingPair, read_pair
+from inference.style import choose_slices
+from inference.transfer import PredictFn, make_predict_fn
+
+
+class Model(NamedTuple):
+    """A trained generator to evaluate.
+
+    Attributes:
+        label: name in the tables.
+        generator: the network.
+        instrument_pairs: the (origin, target) that it knows.
+        config: its configuration.
+        sha256: hash of its weights.
+    """
+
+    label: str
+    generator: keras.Model
+    instrument_pairs: list[tuple[str, str]]
+    config: dict[str, Any]
+    sha256: str
+
+    @property
+    def takes_style(self) -> bool:
+        """Whether the network has a second input, the style."""
+        return len(self.generator.inputs) == 2
+
+
+def load_models(paths: Sequence[str | Path], origin: str | None = None, target: str | None = None) -> list[Model]:
+    """Load models, and name each by the shortest end of its path that no other model has.
+
+    Args:
+        paths: folders, or files of weights.
+        origin: the one instrument to convert from, or None. A model without instruments in its configuration gets
+            this one.
+        target: the one instrument to convert to, or None.
+
+    Raises:
+        UserError: if a model cannot be loaded, or knows no such pair of instruments.
+    """
+    paths = [Path(path).resolve() for path in paths]
+    if len(set(paths)) < len(paths):
+        raise UserError("--model names a model twice; each counts once")
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):
+        depth += 1
+    return [_load_model(path, "/".join(path.parts[-depth:]), origin, target) for path in paths]
+
+
+def _load_model(path: Path, label: str, origin: str | None, target: str | None) -> Model:
+    """Load a model, and check that it knows the instruments that the flags name."""
+    generator, config = load_generator(path)
+    origins, targets = _instruments(config.get("origin"), origin), _instruments(config.get("target"), target)
+    if not origins or not targets:
+        raise UserError(f"--model {path} does not say its instruments; --origin and --target must")
+    instrument_pairs = [
+        (model_origin, model_target)
+        for model_origin in origins
+        for model_target in targets
+        if model_origin != model_target and origin in (None, model_origin) and target in (None, model_target)
+    ]
+    if not instrument_pairs:
+        raise UserError(
+            f"--model {path} is for {' '.join(origins)} to {' '.join(targets)}, not for "
+            f"{origin or 'any'} to {target or 'any'}"
+        )
+    weights_path = path / GENERATOR_NAME if path.is_dir() else path
+    return Model(label, generator, instrument_pairs, config, hashlib.sha256(weights_path.read_bytes()).hexdigest())
+
+
+def _instruments(configured: str | list[str] | None, asked: str | None) -> list[str]:
+    """List a model's instruments: those of its configuration, or else the one that a flag names."""
+    if configured:
+        return [configured] if isinstance(configured, str) else list(configured)
+    return [asked] if asked else []
+
+
+def validation_pieces(models: Sequence[Model]) -> set[str]:
+    """Return the pieces that all models kept for validation.
+
+    Raises:
+        UserError: if there are none.
+    """
+    pieces = set.intersection(*(set(model.config.get("data", {}).get("validation_pieces", ())) for model in models))
+    if not pieces:
+        labels = ", ".join(model.label for model in models)
+        raise UserError(f"--dataset_path: no piece was kept for validation by {labels}; --audios_path evaluates on any")
+    return pieces
+
+
+def make_predict_fns(
+    models: Sequence[Model], target: str, pairs: Sequence[RecordingPair], seconds: float
+) -> Callable[[int], dict[str, PredictFn]]:
+    """Make the functions with which models convert pieces. Models that take a style get that of another piece.
+
+    Args:
+        models: the models.
+        target: instrument, for messages.
+        pairs: the pieces.
+        seconds: of each piece that is read.
+
+    Returns:
+        Function from the index of a pair to a dict of a model's label to what `transfer.make_predict_fn` returns.
+    """
+    without_style = {model.label: make_predict_fn(model.generator) for model in models if not model.takes_style}
+    with_style = [model for model in models if model.takes_style]
+
+    def predict_fns_for(index: int) -> dict[str, PredictFn]:
+        if not with_style:
+            return without_style
+        style = _choose_style(index, target, pairs, seconds)
+        return without_style | {model.label: make_predict_fn(model.generator, style) for model in with_style}
+
+    return predict_fns_for
+
+
+def _choose_style(index: int, target: str, pairs: Sequence[RecordingPair], seconds: float) -> np.ndarray:
+    """Choose a style from the next piece after that of `index` in which the target sounds.
+
+    Returns:
+        float32 array [shape=(1, 256, 256, 1)] in [-1, 1].
+
+    Raises:
+        UserError: if there is no such piece.
+    """
+    for offset in range(1, len(pairs)):
+        _, audio = read_pair(pairs[(index + offset) % len(pairs)], seconds)
+        try:
+            slices, _ = choose_slices(data.log_magnitude(data.stft(audio)))
+        except ValueError:  # it is silent
+            continue
+        return data.to_network(slices)
+    raise UserError(f"a style of {target} is taken from another piece, and there is none; add pieces")

@@ -1,0 +1,1 @@
+"""Audio → audio through a network, in bounded memory."""

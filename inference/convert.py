@@ -1,0 +1,169 @@
+"""Recordings converted to recordings, in bounded memory."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import soundfile
+
+import data
+from common import audio, cli, storage
+from common.cli import UserError
+from common.progress import ProgressBar
+from common.weights import load_generator
+from inference.jobs import Job
+from inference.loudness import Meter
+from inference.settings import ConvertSettings
+from inference.style import Style
+from inference.transfer import PredictFn, make_predict_fn, transfer
+
+_FINE_SUBTYPES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+
+
+def run(
+    jobs: Sequence[Job], model_path: Path, settings: ConvertSettings, device_name: str, style: Style | None = None
+) -> int:
+    """Load a model and convert recordings with it.
+
+    Args:
+        jobs: the recordings, and the files to write.
+        model_path: a model's folder, or a file of weights.
+        settings: how recordings are converted and written.
+        device_name: what TensorFlow runs on, for messages.
+        style: the style, for a model that takes one.
+
+    Returns:
+        The script's exit status.
+
+    Raises:
+        UserError: if the model cannot be loaded, takes a style and there is none, or takes none and there is one.
+    """
+    generator, config = load_generator(model_path)
+    takes_style = config["model"]["n_inputs"] == 2
+    if takes_style and style is None:
+        raise UserError(f"--model {model_path} also needs a style; predict_multitarget.py is for such models")
+    if style is None:
+        return convert_all(jobs, make_predict_fn(generator), settings, device_name)
+    if not takes_style:
+        raise UserError(f"--model {model_path} takes no style; predict.py is for such models")
+    print(*style.notices, sep="\n")
+    return convert_all(jobs, make_predict_fn(generator, style.slices), settings, device_name)
+
+
+def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSettings, device_name: str) -> int:
+    """Convert recordings one after the other.
+
+    Args:
+        jobs: the recordings, and the files to write.
+        predict_fn: what `transfer.make_predict_fn` returns.
+        settings: how recordings are converted and written.
+        device_name: what TensorFlow runs on, for messages.
+
+    Returns:
+        The script's exit status: 1 if some failed.
+
+    Raises:
+        UserError: if there is only one recording and it fails.
+    """
+    failures = []
+    with ProgressBar(sum(_expected_seconds(job) for job in jobs), "s") as bar:
+        for job in jobs:
+            try:
+                message = convert(job, predict_fn, settings, bar)
+            except (ValueError, OSError) as error:
+                if len(jobs) > 1:
+                    failures.append((str(job.input_path), str(error)))
+                elif isinstance(error, ValueError):
+                    raise UserError(f"--input {job.input_path} {error}") from None
+                else:
+                    raise
+            else:
+                bar.write_line(f"{job.output_path}: {message}, on {device_name}")
+    return cli.report_failures(failures, f"of {len(jobs)} recordings")
+
+
+def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: ProgressBar) -> str:
+    """Convert a recording of any length.
+
+    Args:
+        job: the recording, and the file to write.
+        predict_fn: what `transfer.make_predict_fn` returns.
+        settings: how the recording is converted and written.
+        bar: counts seconds of input.
+
+    Returns:
+        A message about what was written.
+
+    Raises:
+        ValueError: if the input is not audio, damaged or empty, or the output's format cannot hold it.
+    """
+    with audio.Reader(job.input_path) as reader, storage.atomic_write(job.output_path) as partial:
+        rate, n_channels = reader.sample_rate, reader.n_channels
+        subtype = settings.subtype or _default_subtype(reader.subtype, job.output_path)
+        input_meter, output_meter = (Meter(rate, n_channels, settings.level == "match") for _ in range(2))
+        # The gain is known only at the end. Until then, the samples are in a temporary file, as 32-bit numbers.
+        with (
+            audio.open_to_write(partial, rate, n_channels, subtype, reader.expected_samples) as writer,
+            tempfile.TemporaryFile(dir=partial.parent) as samples,
+        ):
+            blocks = _read_blocks(reader, input_meter, bar)
+            n_written = 0
+            for block in transfer(blocks, rate, predict_fn, settings.transfer):
+                block = block[:, : reader.n_samples - n_written]
+                n_written += block.shape[1]
+                output_meter.add(block)
+                samples.write(np.ascontiguousarray(block.T).tobytes())
+            if reader.n_samples == 0:
+                raise ValueError("holds no samples")
+            gain, notice = _choose_gain(settings.level, input_meter, output_meter, subtype)
+            _write_scaled(samples, writer, gain)
+    return f"{reader.n_samples / rate:.2f} s, {n_channels} channels, {rate} Hz{notice}"
+
+
+def _read_blocks(reader: audio.Reader, meter: Meter, bar: ProgressBar) -> Iterator[np.ndarray]:
+    """Yield a file's blocks, measured and counted."""
+    for block in reader.blocks():
+        meter.add(block)
+        bar.update(block.shape[1] / reader.sample_rate)
+        yield block
+
+
+def _write_scaled(samples: IO[bytes], writer: soundfile.SoundFile, gain: float) -> None:
+    """Write interleaved float32 samples from the start of a file to an audio file, times `gain`."""
+    samples.seek(0)
+    while chunk := samples.read(4 * writer.channels * audio.BLOCK_SAMPLES):
+        writer.write(np.frombuffer(chunk, np.float32).reshape(-1, writer.channels) * np.float32(gain))
+
+
+def _choose_gain(level: str, input_meter: Meter, output_meter: Meter, subtype: str | None) -> tuple[float, str]:
+    """Choose the gain of the output for a level; also return a notice if it is lower than the level asks for."""
+    if output_meter.peak == 0:
+        return 1.0, ""
+    gain = 1.0
+    if level == "peak":
+        gain = audio.PEAK_LEVEL / output_meter.peak
+    elif level == "match":
+        loudness, wanted = output_meter.loudness(), input_meter.loudness()
+        if loudness is not None and wanted is not None:
+            gain = data.decibels_to_gain(wanted - loudness)
+    if gain * output_meter.peak > 1 and subtype not in ("FLOAT", "DOUBLE"):
+        decibels = 20 * np.log10(gain * output_meter.peak)
+        return 1 / output_meter.peak, f", turned down by {decibels:.1f} dB, as it would have clipped"
+    return gain, ""
+
+
+def _default_subtype(subtype: str | None, output_path: Path) -> str | None:
+    """Return 24 bit if the input has as many and the format can hold them; otherwise the format's default."""
+    if subtype in _FINE_SUBTYPES and output_path.suffix.lower() in (".wav", ".flac"):
+        return "PCM_24"
+    return None
+
+
+def _expected_seconds(job: Job) -> float:
+    try:
+        with audio.Reader(job.input_path) as reader:
+            return reader.expected_samples / reader.sample_rate
+    except ValueError:
+        return 0.0

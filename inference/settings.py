@@ -1,0 +1,52 @@
+"""Settings of a conversion, as the command line makes them."""
+
+from typing import NamedTuple
+
+LEVELS = ("none", "match", "peak")
+HIGH_BANDS = ("none", "input")
+PHASES = ("input", "griffinlim", "griffinlim_input", "admm")
+
+
+class PhaseSettings(NamedTuple):
+    """How the phase of a generated magnitude is found.
+
+    Attributes:
+        name: one of `PHASES`; see `phase.with_phase`.
+        iterations: iterations of a phase that is estimated; None for its default.
+        seed: seed of random phases.
+    """
+
+    name: str = "griffinlim_input"
+    iterations: int | None = None
+    seed: int = 0
+
+
+class TransferSettings(NamedTuple):
+    """How audio goes through a network.
+
+    Attributes:
+        phase: how the phase is found.
+        overlap: frames that neighboring slices share, 0 to 128.
+        high_band: what sounds above 11 kHz: "none", or "input" for the input's own band.
+        batch_size: slices that the network gets at a time.
+    """
+
+    phase: PhaseSettings = PhaseSettings()
+    overlap: int = 32  # its cost and its effect are in docs/benchmarks.md
+    high_band: str = "none"
+    batch_size: int = 8
+
+
+class ConvertSettings(NamedTuple):
+    """How recordings are converted and written.
+
+    Attributes:
+        level: the level of the output: "none" for that of the network, "match" for the input's loudness, or "peak" for
+            a peak of -1 dBFS.
+        subtype: libsndfile's name of how samples are stored; None to choose by the input and the format.
+        transfer: how audio goes through the network.
+    """
+
+    level: str = "none"
+    subtype: str | None = None
+    transfer: TransferSettings = TransferSettings()

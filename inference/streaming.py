@@ -1,0 +1,125 @@
+"""Audio in blocks: resampling, the STFT and its inverse as generators that hold little at a time.
+
+A block is a float32 array [shape=(n_channels, n_samples)] of any length. Results do not depend on how the audio was cut
+into blocks.
+"""
+
+import concurrent.futures
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+
+import data
+
+Block = TypeVar("Block")
+
+
+def resample(blocks: Iterable[np.ndarray], sample_rate: int, target_rate: int) -> Iterator[np.ndarray]:
+    """Resample blocks with soxr.
+
+    Args:
+        blocks: float32 arrays [shape=(n_channels, n_samples)].
+        sample_rate: rate of `blocks` in Hz.
+        target_rate: rate of the result in Hz.
+
+    Yields:
+        float32 arrays [shape=(n_channels, n_samples)].
+    """
+    if sample_rate == target_rate:
+        yield from blocks
+        return
+    import soxr
+
+    stream = None
+    for block in blocks:
+        stream = stream or soxr.ResampleStream(sample_rate, target_rate, len(block), dtype="float32")
+        resampled = stream.resample_chunk(np.ascontiguousarray(block.T)).T
+        if resampled.shape[1]:
+            yield resampled
+    if stream:
+        yield stream.resample_chunk(np.zeros((0, len(block)), np.float32), last=True).T
+
+
+def stft(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Compute the frames of `data.stft` of the audio in blocks.
+
+    Args:
+        blocks: float32 arrays [shape=(n_channels, n_samples)].
+
+    Yields:
+        complex64 arrays [shape=(n_channels, 513, n_frames)].
+    """
+    pending, n_samples, n_done = None, 0, 0
+    for block in blocks:
+        if pending is None:
+            pending = np.zeros((len(block), data.N_FFT // 2), np.float32)  # the first window is centered on sample 0
+        pending = np.concatenate([pending, block], axis=1)
+        n_samples += block.shape[1]
+        n_ready = max(0, (pending.shape[1] - data.N_FFT) // data.HOP_LENGTH + 1)
+        if n_ready:
+            yield data.frame_spectra(pending)
+            pending, n_done = pending[:, n_ready * data.HOP_LENGTH :], n_done + n_ready
+    if pending is not None:
+        n_missing = data.count_frames(n_samples) - n_done
+        length = (n_missing - 1) * data.HOP_LENGTH + data.N_FFT
+        yield data.frame_spectra(np.pad(pending, ((0, 0), (0, length - pending.shape[1]))))
+
+
+def istft(spectra: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Invert `stft`.
+
+    Args:
+        spectra: complex64 arrays [shape=(n_channels, n_bins, n_frames)]: all 513 bins, or the lower ones if the others
+            are 0.
+
+    Yields:
+        float32 arrays [shape=(n_channels, n_samples)], (n_frames - 1) * 512 samples in all.
+    """
+    previous = None  # second half of the last frame
+    for spectrum in spectra:
+        first, second = data.frame_halves(spectrum)
+        is_start = previous is None
+        previous = np.zeros_like(second[:, :1]) if is_start else previous
+        hops = first + np.concatenate([previous, second[:, :-1]], axis=1)  # (n_channels, n_frames, 512)
+        if is_start:
+            hops = hops[:, 1:]  # the first half frame lies before the start
+        previous = second[:, -1:]
+        yield hops.reshape(len(hops), hops.shape[1] * data.HOP_LENGTH)
+
+
+def rechunk(
+    blocks: Iterable[tuple[np.ndarray, ...]], size: int, lookahead: int = 0
+) -> Iterator[tuple[tuple[np.ndarray, ...], bool]]:
+    """Cut blocks into chunks of another size along their last axis.
+
+    Args:
+        blocks: tuples of arrays whose last axes are equally long.
+        size: step from the start of a chunk to that of the next.
+        lookahead: by how much a chunk extends into the next one.
+
+    Yields:
+        Tuple of arrays of length size + lookahead (in the last chunk at most that), and whether it is the last chunk.
+    """
+    pending = None
+    for block in blocks:
+        pending = block if pending is None else tuple(map(_append, pending, block))
+        while pending[0].shape[-1] > size + lookahead:  # if it were equal, this might be the last chunk
+            yield tuple(array[..., : size + lookahead] for array in pending), False
+            pending = tuple(array[..., size:] for array in pending)
+    if pending is not None:
+        yield pending, True
+
+
+def prefetch(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield from `blocks` while a thread computes the next one."""
+    blocks, end = iter(blocks), object()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        future = pool.submit(next, blocks, end)
+        while (block := future.result()) is not end:
+            future = pool.submit(next, blocks, end)
+            yield block
+
+
+def _append(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.concatenate([first, second], axis=-1)

@@ -1,0 +1,219 @@
+"""Audio through a network, in blocks: magnitude in overlapping slices that are cross-faded, a phase, audio again."""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import data
+from inference import streaming
+from inference.phase import with_phase
+from inference.settings import PhaseSettings, TransferSettings
+
+PredictFn = Callable[[np.ndarray], np.ndarray]
+
+_DEFAULTS = TransferSettings()
+_EDGE_BINS = 32  # just below 11 kHz; the band above follows their change of level
+_MAX_HIGH_GAIN = 4.0  # 12 dB
+
+
+def make_predict_fn(generator: keras.Model, styles: np.ndarray | None = None) -> PredictFn:
+    """Make a function of NumPy arrays from a network.
+
+    Args:
+        generator: takes images [shape=(batch, 256, 256, 1)] in [-1, 1], or a list of two such: source and style.
+        styles: float32 array [shape=(n_styles, 256, 256, 1)] in [-1, 1], for a network that takes a style. With
+            several, the result is the mean of the network's results with each.
+
+    Returns:
+        Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1], in inference mode.
+    """
+    infer = _compile(generator, styles is not None)
+    if styles is None:
+        return lambda images: infer(images).numpy()
+    return lambda images: np.mean([infer(images, style).numpy() for style in styles], axis=0)
+
+
+@functools.lru_cache(maxsize=4)  # one graph for a network, whatever the style
+def _compile(generator: keras.Model, takes_style: bool) -> Callable[..., tf.Tensor]:
+    """Compile a network to a graph, a function of images or of images and one style for all of them."""
+    image = tf.TensorSpec(data.SLICE_SHAPE, tf.float32)
+    images = tf.TensorSpec((None, *data.SLICE_SHAPE), tf.float32)
+    if not takes_style:
+        return tf.function(lambda source: generator(source, training=False), input_signature=[images])
+
+    def infer(source: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
+        return generator([source, tf.broadcast_to(style, tf.shape(source))], training=False)
+
+    return tf.function(infer, input_signature=[images, image])
+
+
+def transfer(
+    blocks: Iterable[np.ndarray], sample_rate: int, predict_fn: PredictFn, settings: TransferSettings = _DEFAULTS
+) -> Iterator[np.ndarray]:
+    """Transfer the timbre of audio of any length, rate and number of channels, block by block.
+
+    Args:
+        blocks: float32 arrays [shape=(n_channels, n_samples)].
+        sample_rate: Hz.
+        predict_fn: what `make_predict_fn` returns.
+        settings: how the audio goes through the network. With a `high_band` of "input", what sounds above 11 kHz is the
+            input's, at the level that the network gives the band just below.
+
+    Yields:
+        float32 arrays [shape=(n_channels, n_samples)] at the same rate. In all there are as many samples as in
+        `blocks`, or a few more, which are to be cut off. They are not limited to [-1, 1].
+    """
+    spectra = streaming.stft(streaming.resample(blocks, sample_rate, data.SAMPLE_RATE))
+    source = ((data.log_magnitude(spectrum), spectrum) for spectrum in spectra)
+    # The network computes the next frames while the phase of these is found.
+    generated = streaming.prefetch(_transfer_frames(source, predict_fn, settings.overlap, settings.batch_size))
+    magnitudes = ((_output_magnitude(image, spectrum, settings.high_band), spectrum) for image, spectrum in generated)
+    audio = streaming.istft(with_phase(magnitudes, settings.phase))
+    yield from streaming.resample(audio, data.SAMPLE_RATE, sample_rate)
+
+
+def transfer_audio(
+    audio: np.ndarray, sample_rate: int, predict_fn: PredictFn, settings: TransferSettings = _DEFAULTS
+) -> np.ndarray:
+    """Transfer the timbre of audio that is in memory; see `transfer`.
+
+    Args:
+        audio: float32 array [shape=(n_channels, n_samples)].
+        sample_rate: Hz.
+        predict_fn: what `make_predict_fn` returns.
+        settings: how the audio goes through the network.
+
+    Returns:
+        float32 array of the same shape.
+    """
+    _, n_samples = audio.shape
+    result = np.concatenate(list(transfer([audio], sample_rate, predict_fn, settings)), axis=1)[:, :n_samples]
+    return np.pad(result, ((0, 0), (0, n_samples - result.shape[1])))
+
+
+def transfer_log_magnitude(
+    log_magnitude: np.ndarray,
+    predict_fn: PredictFn,
+    overlap: int = _DEFAULTS.overlap,
+    batch_size: int = _DEFAULTS.batch_size,
+) -> np.ndarray:
+    """Run a log-magnitude spectrogram of any length through the network.
+
+    Slices start every 256 - `overlap` frames. Where two overlap, a linear cross-fade joins them.
+
+    Args:
+        log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1].
+        predict_fn: what `make_predict_fn` returns.
+        overlap: frames that neighboring slices share, 0 to 128.
+        batch_size: slices that the network gets at a time.
+
+    Returns:
+        float32 array of the same shape and range.
+    """
+    image = log_magnitude[np.newaxis]
+    parts = [part[0] for part, _ in _transfer_frames([(image, image)], predict_fn, overlap, batch_size)]
+    return np.concatenate(parts, axis=1)
+
+
+def resynthesize(
+    log_magnitude: np.ndarray, spectrum: np.ndarray, n_samples: int, phase: PhaseSettings = _DEFAULTS.phase
+) -> np.ndarray:
+    """Convert a log-magnitude spectrogram to audio, as `transfer` does.
+
+    Args:
+        log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1].
+        spectrum: STFT of the input, complex64 array [shape=(513, n_frames)].
+        n_samples: length of the audio.
+        phase: how the phase is found.
+
+    Returns:
+        float32 array [shape=(n_samples,)].
+    """
+    magnitude = data.stft_magnitude(log_magnitude)[np.newaxis]
+    spectra = with_phase([(magnitude, spectrum[np.newaxis])], phase)
+    return np.concatenate(list(streaming.istft(spectra)), axis=1)[0, :n_samples]
+
+
+def _transfer_frames(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]], predict_fn: PredictFn, overlap: int, batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Run log-magnitude through the network.
+
+    Args:
+        blocks: tuples of log-magnitude [shape=(n_channels, 256, n_frames)] and a companion with as many frames, which
+            is not changed.
+        predict_fn: what `make_predict_fn` returns.
+        overlap: frames that neighboring slices share.
+        batch_size: slices that the network gets at a time.
+
+    Yields:
+        Tuples of the network's log-magnitude and the companion of the same frames.
+    """
+    hop = data.SLICE_FRAMES - overlap
+    tail = None  # weighted sum and weights of the frames that the next chunk covers too
+    for (image, companion), is_last in _batch_frames(blocks, hop, overlap, batch_size):
+        n_frames = image.shape[-1]
+        n_slices = max(1, -(-(n_frames - overlap) // hop))
+        image = np.pad(image, ((0, 0), (0, 0), (0, n_slices * hop + overlap - n_frames)))
+        total, weights = _predict_overlapping(image, predict_fn, overlap)
+        if tail is not None:
+            total[..., :overlap] += tail[0]
+            weights[:overlap] += tail[1]
+        tail = total[..., n_slices * hop :].copy(), weights[n_slices * hop :].copy()
+        end = n_frames if is_last else n_slices * hop
+        yield np.clip(total[..., :end] / weights[:end], 0, 1), companion[..., :end]
+
+
+def _predict_overlapping(image: np.ndarray, predict_fn: PredictFn, overlap: int) -> tuple[np.ndarray, np.ndarray]:
+    """Run overlapping slices through the network, and sum the results with weights that rise and fall linearly.
+
+    Args:
+        image: log-magnitude [shape=(n_channels, 256, n_frames)] that slices cover exactly.
+        predict_fn: what `make_predict_fn` returns.
+        overlap: frames that neighboring slices share.
+
+    Returns:
+        The weighted sum [shape=(n_channels, 256, n_frames)] and the sum of the weights [shape=(n_frames,)].
+    """
+    width = data.SLICE_FRAMES
+    rising = np.arange(1, width + 1, dtype=np.float32) / (overlap + 1)
+    weight = np.minimum(1, np.minimum(rising, rising[::-1]))  # (256 frames,)
+    starts = range(0, image.shape[-1] - overlap, width - overlap)
+    slices = np.stack([image[..., start : start + width] for start in starts])
+    generated = data.from_network(predict_fn(data.to_network(slices.reshape(-1, *data.SLICE_SHAPE))))
+    total = np.zeros_like(image)
+    weights = np.zeros(image.shape[-1], dtype=np.float32)
+    for start, part in zip(starts, generated.reshape(slices.shape), strict=True):
+        total[..., start : start + width] += part * weight
+        weights[start : start + width] += weight
+    return total, weights
+
+
+def _batch_frames(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]], hop: int, overlap: int, batch_size: int
+) -> Iterator[tuple[tuple[np.ndarray, ...], bool]]:
+    """Cut blocks into chunks of about as many frames as make a batch of slices of all channels."""
+    blocks = iter(blocks)
+    first = next(blocks, None)
+    if first is None:
+        return
+    image, _ = first
+    slices_per_channel = max(1, batch_size // len(image))
+    yield from streaming.rechunk(itertools.chain([first], blocks), slices_per_channel * hop, overlap)
+
+
+def _output_magnitude(log_magnitude: np.ndarray, spectrum: np.ndarray, high_band: str) -> np.ndarray:
+    """Compute the magnitude of the output, on the scale of the STFT: of 256 bins, or of all 513 with a high band."""
+    magnitude = data.stft_magnitude(log_magnitude)
+    if high_band == "none":
+        return magnitude
+    n_bins = magnitude.shape[1]
+    edge = slice(n_bins - _EDGE_BINS, n_bins)
+    before = np.sqrt(np.mean(np.abs(spectrum[:, edge]) ** 2, axis=1, keepdims=True))
+    after = np.sqrt(np.mean(magnitude[:, edge] ** 2, axis=1, keepdims=True))
+    gain = np.minimum(after / np.maximum(before, 1e-9), _MAX_HIGH_GAIN)
+    return np.concatenate([magnitude, np.abs(spectrum[:, n_bins:]) * gain], axis=1)

@@ -1,0 +1,1 @@
+"""MIDI × single notes → audio. Knows no TensorFlow."""

@@ -1,0 +1,218 @@
+"""Single-note recordings named and shaped as NSynth's, and the synthesizer that plays MIDI with them."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from common.cli import UserError
+from synthesis.midi import NoteEvent
+
+NOTE_RATE = 16_000  # Hz, as NSynth
+HELD_SECONDS, RELEASED_SECONDS = 3, 1
+NOTE_SAMPLES = NOTE_RATE * (HELD_SECONDS + RELEASED_SECONDS)
+RELEASE_SAMPLES = NOTE_RATE // 20  # 50 ms: about what a piano's damper takes
+NOTE_NAME = re.compile(
+    r"(?P<instrument>[a-z]+(?:_[a-z]+)+)_(?P<preset>\d{3})-(?P<pitch>\d{3})-(?P<velocity>\d{3})\.wav"
+)
+
+_EXAMPLE = "keyboard_acoustic_000-060-100.wav"
+
+# The level to which every instrument's notes are scaled: the root mean square of their first half second (a typical
+# note length in music) over all notes. At -26 dBFS most piano pieces stay below full scale without a further factor.
+LOUDNESS_SAMPLES = NOTE_RATE // 2
+REFERENCE_RMS = 10 ** (-26 / 20)
+
+
+def note_name(instrument: str, preset: int, pitch: int, velocity: int) -> str:
+    """Return the NSynth file name of a note: `keyboard_acoustic_000-060-100.wav`."""
+    return f"{instrument}_{preset:03d}-{pitch:03d}-{velocity:03d}.wav"
+
+
+def notes_folder(nsynth_path: str | Path) -> Path:
+    """Return the folder of the notes: `nsynth_path` itself or, as in NSynth's own layout, `audio/` inside it."""
+    nsynth_path = Path(nsynth_path)
+    if not nsynth_path.is_dir():
+        raise UserError(f"--nsynth_path {nsynth_path} is not a folder; it must hold notes such as {_EXAMPLE}")
+    audio = nsynth_path / "audio"
+    return audio if audio.is_dir() else nsynth_path
+
+
+def find_notes(nsynth_path: str | Path) -> dict[tuple[str, int], dict[tuple[int, int], str]]:
+    """Find the notes in a folder.
+
+    Returns:
+        dict of (instrument, preset) to dict of (pitch, velocity) to path. Other files are ignored.
+    """
+    found: dict[tuple[str, int], dict[tuple[int, int], str]] = {}
+    with os.scandir(notes_folder(nsynth_path)) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            match = NOTE_NAME.fullmatch(entry.name)
+            if match:
+                preset = found.setdefault((match["instrument"], int(match["preset"])), {})
+                preset[int(match["pitch"]), int(match["velocity"])] = entry.path
+    return found
+
+
+class NoteBank:
+    """The notes of the instruments of a run, in memory.
+
+    Attributes:
+        recordings: dict of (instrument, pitch, velocity) to samples, int16 [shape=(n_samples,)], 16 kHz. Do not change
+            them.
+        instruments: the instruments' names.
+        longest: the number of samples of the longest recording.
+    """
+
+    def __init__(self, recordings: Mapping[tuple[str, int, int], np.ndarray]) -> None:
+        """Take the samples of each note: dict of (instrument, pitch, velocity) to int16 array."""
+        self.recordings = recordings
+        self.instruments = list(dict.fromkeys(instrument for instrument, _, _ in recordings))
+        self.longest = max(len(samples) for samples in recordings.values())
+
+        self._velocities: dict[tuple[str, int], list[int]] = {}  # (instrument, pitch) to velocities
+        for instrument, pitch, velocity in recordings:
+            self._velocities.setdefault((instrument, pitch), []).append(velocity)
+        for instrument, pitch in list(self._velocities):
+            recorded = set(self._velocities[instrument, pitch])
+            shared = recorded.intersection(*(self._velocities.get((other, pitch), ()) for other in self.instruments))
+            # A pair must differ in timbre alone: all instruments play the same velocity if they have one in common.
+            self._velocities[instrument, pitch] = sorted(shared or recorded)
+
+    @classmethod
+    def load(cls, nsynth_path: str | Path, presets: Mapping[str, int]) -> "NoteBank":
+        """Read the notes of some instruments.
+
+        Args:
+            nsynth_path: a folder of notes, or one with the notes in `audio/`.
+            presets: dict of instrument to preset number.
+
+        Raises:
+            UserError: if an instrument has no notes there, or a note cannot be read.
+        """
+        found = find_notes(nsynth_path)
+        recordings = {}
+        for instrument, preset in presets.items():
+            if (instrument, preset) not in found:
+                raise UserError(_no_notes(nsynth_path, instrument, preset, found))
+            for (pitch, velocity), path in found[instrument, preset].items():
+                recordings[instrument, pitch, velocity] = read_note(path)
+        return cls(recordings)
+
+    def nearest(self, instrument: str, pitch: int, velocity: int) -> tuple[str, int, int] | None:
+        """Return the key of the note with the pitch and the nearest velocity; None if the pitch is missing."""
+        velocities = self._velocities.get((instrument, pitch))
+        if velocities is None:
+            return None
+        return instrument, pitch, min(velocities, key=lambda candidate: abs(candidate - velocity))
+
+    def gains(self) -> dict[str, float]:
+        """Compute one gain per instrument that makes all instruments equally loud.
+
+        Loudness is the root mean square of the first half second of the notes (of the pitches and velocities that all
+        instruments have, or of all notes if there are none). The gain scales it to `REFERENCE_RMS`.
+
+        Returns:
+            dict of instrument to a factor on samples in [-1, 1].
+        """
+        keys = {name: {key[1:] for key in self.recordings if key[0] == name} for name in self.instruments}
+        shared = set.intersection(*keys.values())
+        gains = {}
+        for name in self.instruments:
+            powers = []
+            for pitch, velocity in sorted(shared or keys[name]):
+                start = self.recordings[name, pitch, velocity][:LOUDNESS_SAMPLES].astype(np.float32) / 32768
+                powers.append(np.dot(start, start) / len(start))
+            power = float(np.mean(powers))
+            gains[name] = REFERENCE_RMS / power**0.5 if power > 0 else 0.0
+        return gains
+
+
+def read_note(path: str | Path) -> np.ndarray:
+    """Read a recording as 16 kHz mono; other rates are resampled, channels averaged.
+
+    Returns:
+        int16 array [shape=(n_samples,)].
+
+    Raises:
+        UserError: if it is no audio, or empty.
+    """
+    try:
+        samples, rate = soundfile.read(path, dtype="int16")
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path} is not an audio file that can be read ({error.error_string})") from None
+    if samples.ndim == 2 or rate != NOTE_RATE:
+        samples = samples.astype(np.float32) if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
+        if rate != NOTE_RATE:
+            samples = soxr.resample(samples, rate, NOTE_RATE)
+        samples = np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+    if len(samples) == 0:
+        raise UserError(f"{path} is an empty recording; a note must have samples")
+    return samples
+
+
+class NoteSynthesizer:
+    """Plays note events with the recordings of a `NoteBank`.
+
+    The note with the event's pitch and the nearest velocity is cut to the event's duration and added at its start. A
+    note shorter than its recording is released over `RELEASE_SAMPLES`; a longer one ends with the recording.
+    """
+
+    def __init__(self, bank: NoteBank, gains: Mapping[str, float]) -> None:
+        """Take the notes, and the gain of each instrument (see `NoteBank.gains`)."""
+        self.bank = bank
+        self.gains = gains
+        # Half a raised cosine, from just below 1 to exactly 0.
+        self._ramp = (0.5 + 0.5 * np.cos(np.pi * np.arange(1, RELEASE_SAMPLES + 1) / RELEASE_SAMPLES)).astype(
+            np.float32
+        )
+
+    def playable(self, events: Sequence[NoteEvent]) -> tuple[list[NoteEvent], int]:
+        """Return the events that every instrument can play, and the number of the others."""
+        events_kept = [
+            event
+            for event in events
+            if all(self.bank.nearest(name, event.pitch, event.velocity) for name in self.bank.instruments)
+        ]
+        return events_kept, len(events) - len(events_kept)
+
+    def render(self, events: Sequence[NoteEvent], instrument: str) -> np.ndarray:
+        """Play events with one instrument.
+
+        Args:
+            events: notes that are all `playable`.
+            instrument: its name.
+
+        Returns:
+            float32 array [shape=(n_samples,)] at 16 kHz, equally long for all instruments, with the last release.
+            Levels are those of the recordings times the instrument's gain, and may exceed 1.
+        """
+        spans = [(round(event.start * NOTE_RATE), self._count_samples(event)) for event in events]
+        mix = np.zeros(max(start + n_samples for start, n_samples in spans), dtype=np.float32)
+        for event, (start, n_samples) in zip(events, spans, strict=True):
+            recording = self.bank.recordings[self.bank.nearest(instrument, event.pitch, event.velocity)][:n_samples]
+            ramp = self._ramp[-len(recording) :]
+            body = start + len(recording) - len(ramp)
+            mix[start:body] += recording[: len(recording) - len(ramp)]
+            mix[body : body + len(ramp)] += recording[len(recording) - len(ramp) :] * ramp
+        mix *= np.float32(self.gains[instrument] / 32768)
+        return mix
+
+    def _count_samples(self, event: NoteEvent) -> int:
+        """Return the length of an event with its release, at most that of the longest recording."""
+        held = max(1, round((event.end - event.start) * NOTE_RATE))
+        return min(held + RELEASE_SAMPLES, self.bank.longest)
+
+
+def _no_notes(nsynth_path: str | Path, instrument: str, preset: int, found: Mapping) -> str:
+    """Return the error message for an instrument, or a preset of it, without notes."""
+    presets = sorted(number for name, number in found if name == instrument)
+    if presets:
+        listed = ", ".join(map(str, presets[:10])) + (", …" if len(presets) > 10 else "")
+        return f"--nsynth_path {nsynth_path} has no notes of {instrument} with preset {preset}; it has presets {listed}"
+    instruments = ", ".join(sorted({name for name, _ in found})[:10]) or f"no file named as NSynth's ({_EXAMPLE})"
+    return f"--nsynth_path {nsynth_path} has no notes of {instrument}; it has {instruments}"

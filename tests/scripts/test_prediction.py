@@ -1,0 +1,58 @@
+"""The predict scripts as whole commands: wrong input that needs no TensorFlow is refused before it is imported."""
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import one_line, run_script
+
+from common import pretrained
+
+MODEL = "keyboard_acoustic_2_guitar_acoustic"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with recordings, in which importing TensorFlow or Keras fails."""
+    (tmp_path / "broken").mkdir()
+    for name in ("tensorflow", "keras"):
+        (tmp_path / "broken" / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+    soundfile.write(tmp_path / "in.wav", np.full(1000, 0.5), 44_100)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(1000), 44_100)
+    (tmp_path / "text.wav").write_text("no audio")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "message"),
+    [
+        ("predict.py", {"--input": "nowhere.wav"}, "nowhere.wav is not a file or folder"),
+        ("predict.py", {"--input": "text.wav"}, "text.wav not an audio file"),
+        ("predict.py", {"--output": "in.wav"}, "in.wav is an input"),
+        ("predict.py", {"--output": "out.xyz"}, "must end in one of"),
+        ("predict.py", {"--subtype": "PCM_99"}, "--subtype PCM_99 is not a subtype of .wav files"),
+        ("predict.py", {"--overlap": "129"}, "--overlap"),
+        ("predict.py", {"--model": "no_such_model"}, "no model's name"),
+        ("predict.py", {"--model": f"models/{MODEL}"}, f"is shipped: --model {MODEL}"),
+        ("predict_multitarget.py", {"--style": "silent.wav"}, "silent.wav is silent"),
+        ("predict_multitarget.py", {"--style": "nowhere.wav"}, "nowhere.wav is not a file"),
+        ("predict_multitarget.py", {"--style": "in.wav", "--style_start": "-1"}, "--style_start"),
+        ("predict_multitarget.py", {"--style": "in.wav", "--style_start": "3"}, "in.wav ends after"),
+    ],
+)
+def test_wrong_input_is_refused_without_tensorflow(folder, name, flags, message):
+    flags = {"--model": MODEL, "--input": "in.wav", "--output": "out.wav", **flags}
+    words = [word for flag in flags.items() for word in flag]
+    assert message in one_line(run_script(name, *words, cwd=folder, check=2).stderr)
+    assert not (folder / "out.wav").exists()
+
+
+def test_what_exists_is_skipped_and_models_are_listed_without_tensorflow(folder):
+    (folder / "out.wav").write_bytes(b"precious")
+    words = ("--model", MODEL, "--input", "in.wav", "--output", "out.wav")
+    for name, style in (("predict.py", ()), ("predict_multitarget.py", ("--style", "in.wav"))):
+        result = run_script(name, *words, *style, cwd=folder, check=0)
+        assert "skipped: out.wav exists" in result.stdout
+        listed = run_script(name, "--list_models", cwd=folder, check=0).stdout
+        assert all(f"{model}: " in listed for model in pretrained.shipped())
+    assert (folder / "out.wav").read_bytes() == b"precious"

@@ -1,0 +1,136 @@
+"""Options of a training run: augmentation, a schedule, averaged weights, initial weights, dropout."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import (
+    ORIGIN,
+    OTHER,
+    TARGET,
+    losses,
+    one_line,
+    run_script,
+    start_script,
+    train_arguments,
+    wait_for,
+    write_slices,
+)
+
+import train
+import train_generator
+import train_multitarget
+from common.weights import load_generator, save_model
+from model import Generator
+
+NAME = f"{ORIGIN}_2_{TARGET}"
+PIECES = {"a": 6, "b": 6, "c": 6, "d": 6}
+
+
+@pytest.fixture(scope="module")
+def dataset_path(tmp_path_factory):
+    return write_slices(tmp_path_factory.mktemp("features"), PIECES)
+
+
+def test_a_run_with_a_whole_recipe_goes_on_to_the_same_history(dataset_path, tmp_path):
+    recipe = {"deterministic": True, "schedule": "cosine", "ema": 0.9, "augment": True, "epochs": 3}
+    words = train_arguments(dataset_path, tmp_path / "whole", **recipe)
+    run_script("train.py", *words, check=0)
+    words = train_arguments(dataset_path, tmp_path / "killed", **recipe)
+    process = start_script("train.py", *words)
+    wait_for(lambda: (tmp_path / "killed" / "models" / NAME / "history.csv").is_file(), process)
+    process.kill()
+    process.wait()
+    run_script("train.py", *words, check=0)
+    assert losses(tmp_path / "killed", NAME) == losses(tmp_path / "whole", NAME)
+
+
+def test_a_run_begins_with_the_weights_of_another_model(call_script, dataset_path, tmp_path):
+    words = train_arguments(dataset_path, tmp_path, gen_lr=None, disc_lr=None, lr=1e-3, epochs=1)
+    assert call_script(train_generator, *words)[0] == 0
+    first = tmp_path / "models" / f"{NAME}_generator"
+    # A rate so small that the weights stay.
+    words = train_arguments(dataset_path, tmp_path, gen_lr=1e-12, disc_lr=1e-12, epochs=1, init_from=first)
+    status, stdout, _ = call_script(train, *words)
+    assert status == 0
+    assert "has no discriminator: it is randomly initialized" in stdout
+    before, after = (load_generator(path)[0] for path in (first, tmp_path / "models" / NAME))
+    for ours, theirs in zip(after.trainable_variables, before.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-7)
+
+
+def test_weights_fit_whatever_was_dropped_while_they_were_trained(tmp_path):
+    images = tf.random.stateless_uniform((2, 256, 256, 1), (0, 0))
+    trained = Generator(4, dropout=0.0)
+    np.testing.assert_array_equal(trained(images, training=True), trained(images, training=True))
+    save_model(tmp_path, {"generator": trained}, {"model": {"base_filters": 4, "n_inputs": 1}})
+    loaded, _ = load_generator(tmp_path)
+    assert loaded.get_layer("up1_dropout").rate == 0.5
+    np.testing.assert_array_equal(loaded(images, training=False), trained(images, training=False))
+
+
+def test_dropout_is_a_flag_of_all_train_scripts(call_script, dataset_path, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("model.Generator", lambda *args, **kwargs: seen.append(kwargs) or Generator(*args, **kwargs))
+    tiny = {"epochs": 1, "steps_per_epoch": 1, "dropout": 0.25}
+    changes = {
+        train: {},
+        train_multitarget: {"target": [TARGET, OTHER]},
+        train_generator: {"gen_lr": None, "disc_lr": None},
+    }
+    for script, changed in changes.items():
+        status, _, stderr = call_script(script, *train_arguments(dataset_path, tmp_path, **tiny, **changed))
+        assert status == 0, stderr
+    assert [kwargs["dropout"] for kwargs in seen] == [0.25, 0.25, 0.25]
+
+
+def test_a_run_with_styles_begins_with_a_model_that_knows_none(call_script, dataset_path, tmp_path):
+    keras.utils.set_random_seed(3)
+    first = Generator(4)
+    size = {"base_filters": 4, "n_inputs": 1}
+    save_model(tmp_path / "first", {"generator": first}, {"model": size})
+    words = train_arguments(
+        dataset_path, tmp_path, gen_lr=None, disc_lr=None, lr=1e-12, epochs=1, init_from=tmp_path / "first"
+    )
+    status, stdout, stderr = call_script(train_multitarget, *words, "--generator_alone", "--target", OTHER, TARGET)
+    assert status == 0, stderr
+    assert "takes no style" in stdout
+    trained, _ = load_generator(tmp_path / "models" / f"{ORIGIN}_2_any_generator")
+    kernel, *rest = trained.trainable_variables
+    first_kernel, *first_rest = first.trainable_variables
+    assert kernel.shape == (4, 4, 2, 4)
+    np.testing.assert_allclose(kernel[:, :, :1].numpy(), first_kernel.numpy(), atol=1e-7)
+    assert 0.01 < kernel[:, :, 1:].numpy().std() < 0.03  # drawn, as the paper does
+    for ours, theirs in zip(rest, first_rest, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"init_from": "nowhere/at_all"}, "--init_from nowhere/at_all does not exist"),
+        ({"init_from": "."}, "--init_from . is no model's folder"),
+        ({"init_from": "other"}, "does not fit"),
+        ({"ema": 1}, "argument --ema"),
+        ({"dropout": 1}, "argument --dropout"),
+        ({"schedule": "linear"}, "argument --schedule"),
+    ],
+)
+def test_recipes_that_cannot_be_are_one_line_and_exit_2(
+    call_script, dataset_path, tmp_path, monkeypatch, changes, told
+):
+    monkeypatch.chdir(tmp_path)
+    if changes.get("init_from") == "other":
+        size = {"base_filters": 8, "n_inputs": 1}
+        changes = {"init_from": save_folder(tmp_path / "other", size)}
+    status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **changes))
+    assert status == 2
+    assert re.search(re.escape(told), one_line(stderr))
+    assert not (tmp_path / "models").exists()
+
+
+def save_folder(folder, size):
+    save_model(folder, {"generator": Generator(**size)}, {"model": size})
+    return folder

@@ -1,0 +1,202 @@
+"""Recordings of all kinds, converted with functions that stand for a network."""
+
+import fractions
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import one_line
+from sounds import RATE, identity, music
+
+import data
+from common import audio, cli
+from common.cli import UserError
+from inference import convert
+from inference.arguments import add_arguments, convert_settings
+from inference.jobs import check_jobs, list_jobs
+from inference.loudness import Meter
+from inference.settings import LEVELS
+
+
+def parse(*words):
+    parser = cli.ArgumentParser("test")
+    add_arguments(parser)
+    return parser.parse_args(["--model", "m", "--input", "i", "--output", "o", *map(str, words)])
+
+
+def convert_files(source, target, *words, network=identity):
+    """Converts a file or folder as the scripts do; returns the exit status."""
+    arguments = parse(*words)
+    jobs = check_jobs(list_jobs([str(source)], str(target)), arguments.subtype, arguments.overwrite)
+    return convert.convert_all(jobs, network, convert_settings(arguments), "the CPU")
+
+
+def loudness(path):
+    samples, rate = soundfile.read(path, always_2d=True)
+    meter = Meter(rate, samples.shape[1])
+    meter.add(samples.T)
+    return meter.loudness()
+
+
+def test_levels(tmp_path, capsys):
+    def louder(images):
+        return data.to_network(data.compress_magnitude(8 * data.expand_magnitude(data.from_network(images))))
+
+    source = tmp_path / "in.wav"
+    soundfile.write(source, music(4).T, RATE)
+    before, _ = soundfile.read(source)
+    results = {}
+    for level in LEVELS:
+        assert convert_files(source, tmp_path / f"{level}.wav", "--level", level, network=louder) == 0
+        results[level] = soundfile.read(tmp_path / f"{level}.wav")[0]
+    assert "turned down by" in capsys.readouterr().out
+    assert np.abs(results["none"]).max() == pytest.approx(1, abs=1e-3)
+    assert np.abs(results["peak"]).max() == pytest.approx(10 ** (-1 / 20), abs=1e-3)
+    assert loudness(tmp_path / "match.wav") == pytest.approx(loudness(source), abs=0.1)
+    convert_files(source, tmp_path / "float.wav", "--subtype", "float", network=louder)
+    assert np.abs(soundfile.read(tmp_path / "float.wav")[0]).max() > 1  # which floating point can hold
+    convert_files(source, tmp_path / "same.wav", "--high_band", "input")
+    np.testing.assert_allclose(soundfile.read(tmp_path / "same.wav")[0], before, atol=2e-3)
+
+
+def write_m4a(path, samples, rate):
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, fractions.Fraction(1, rate)
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate", "subtype", "extension"),
+    [
+        (1, 8_000, "PCM_U8", "wav"),
+        (2, 44_100, "PCM_16", "wav"),
+        (6, 48_000, "PCM_24", "wav"),
+        (2, 96_000, "PCM_32", "wav"),
+        (1, 192_000, "FLOAT", "wav"),
+        (2, 48_000, "PCM_24", "flac"),
+        (2, 44_100, "VORBIS", "ogg"),
+        (2, 32_000, "MPEG_LAYER_III", "mp3"),
+    ],
+)
+def test_output_has_the_inputs_channels_rate_and_length(tmp_path, channels, rate, subtype, extension):
+    n_samples = rate + 123
+    samples = music(2, rate, channels)[:, :n_samples]
+    soundfile.write(tmp_path / f"in.{extension}", samples.T, rate, subtype)
+    n_samples = soundfile.info(tmp_path / f"in.{extension}").frames
+    assert convert_files(tmp_path / f"in.{extension}", tmp_path / "out.wav") == 0
+    info = soundfile.info(tmp_path / "out.wav")
+    assert (info.channels, info.samplerate, info.frames) == (channels, rate, n_samples)
+    assert info.subtype == ("PCM_24" if subtype in ("PCM_24", "PCM_32", "FLOAT") else "PCM_16")
+    written, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
+    read, _ = soundfile.read(tmp_path / f"in.{extension}", always_2d=True)
+    if rate <= 48_000:  # there is little above 11 kHz, which is lost
+        assert np.sqrt(np.mean((written - read) ** 2)) < 0.2 * np.sqrt(np.mean(read**2))
+
+
+def test_formats_that_only_ffmpeg_reads(tmp_path):
+    samples = music(3, RATE, 2)
+    write_m4a(tmp_path / "in.m4a", samples, RATE)
+    assert convert_files(tmp_path / "in.m4a", tmp_path / "out.flac") == 0
+    written, rate = soundfile.read(tmp_path / "out.flac")
+    assert rate == RATE
+    assert written.shape[1] == 2
+    assert abs(len(written) - samples.shape[1]) <= 2048  # AAC codes whole frames
+    length = min(len(written), samples.shape[1])
+    assert np.corrcoef(written[:length, 0], samples[0, :length])[0, 1] > 0.95
+    assert np.corrcoef(audio.load_audio(tmp_path / "in.m4a")[:length], samples.mean(axis=0)[:length])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "mp3"])
+def test_output_formats(tmp_path, extension):
+    soundfile.write(tmp_path / "in.wav", music(1, 48_000, 2).T, 48_000)
+    assert convert_files(tmp_path / "in.wav", tmp_path / f"out.{extension}") == 0
+    info = soundfile.info(tmp_path / f"out.{extension}")
+    assert info.format == {"wav": "WAV", "flac": "FLAC", "ogg": "OGG", "mp3": "MP3"}[extension]
+    assert (info.channels, info.samplerate) == (2, 48_000)
+    assert not list(tmp_path.glob(".partial*"))
+
+
+def test_a_wav_beyond_4_gib_is_rf64(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "in.wav", music(1).T, RATE)
+    convert_files(tmp_path / "in.wav", tmp_path / "small.wav")
+    monkeypatch.setattr(audio, "LARGEST_WAV", 1000)
+    convert_files(tmp_path / "in.wav", tmp_path / "large.wav")
+    formats = [soundfile.info(tmp_path / f"{name}.wav").format for name in ("small", "large")]
+    assert formats == ["WAV", "RF64"]
+    np.testing.assert_array_equal(*(soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("small", "large")))
+
+
+def test_formats_that_cannot_hold_it_are_refused(tmp_path):
+    soundfile.write(tmp_path / "in.wav", music(1, 48_000, 6).T, 48_000)
+    with pytest.raises(UserError, match="MP3 cannot hold"):
+        convert_files(tmp_path / "in.wav", tmp_path / "out.mp3")
+    with pytest.raises(UserError, match=r"--subtype PCM_24 is not a subtype of \.ogg files"):
+        convert_files(tmp_path / "in.wav", tmp_path / "out.ogg", "--subtype", "pcm_24")
+    with pytest.raises(UserError, match="must end in one of"):
+        convert_files(tmp_path / "in.wav", tmp_path / "out.xyz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav"]
+
+
+def test_unusual_files_are_converted_or_refused_in_one_line(tmp_path):
+    def write(name, samples, **options):
+        soundfile.write(tmp_path / name, samples, RATE, **options)
+        return tmp_path / name
+
+    for name, samples in (("one.wav", np.full(1, 0.5)), ("silent.wav", np.zeros(RATE))):
+        assert convert_files(write(name, samples), tmp_path / f"out_{name}") == 0
+        assert soundfile.info(tmp_path / f"out_{name}").frames == len(samples)
+        for level in ("match", "peak"):
+            assert convert_files(tmp_path / name, tmp_path / f"{level}_{name}", "--level", level) == 0
+    assert not soundfile.read(tmp_path / "out_silent.wav")[0].any()
+
+    whole = write("whole.wav", music(3)[0])
+    (tmp_path / "truncated.wav").write_bytes(whole.read_bytes()[:100_000])
+    assert convert_files(tmp_path / "truncated.wav", tmp_path / "out_truncated.wav") == 0
+    assert soundfile.info(tmp_path / "out_truncated.wav").frames == (100_000 - 44) // 2
+    (tmp_path / "wav_inside.mp3").write_bytes(whole.read_bytes())
+    assert convert_files(tmp_path / "wav_inside.mp3", tmp_path / "out_mislabeled.wav") == 0
+
+    write("empty.wav", np.zeros(0))
+    write("nan.wav", np.array([0.1, np.nan, 0.1]), subtype="FLOAT")
+    (tmp_path / "text.wav").write_text("no audio")
+    (tmp_path / "nothing.flac").write_bytes(b"")
+    refused = {
+        "empty": "holds no samples",
+        "nan": "not numbers",
+        "text": "not an audio file",
+        "nothing": "not an audio",
+    }
+    for path in (tmp_path / "empty.wav", tmp_path / "nan.wav", tmp_path / "text.wav", tmp_path / "nothing.flac"):
+        with pytest.raises(UserError, match=refused[path.stem]) as error:
+            convert_files(path, tmp_path / "new.wav")
+        assert path.name in one_line(str(error.value))
+        assert not (tmp_path / "new.wav").exists()
+
+
+def test_folders_keep_their_structure_and_bad_files_do_not_stop_the_rest(tmp_path, capsys):
+    samples = music(0.5)[0]
+    for name in ("a.wav", "deep/b.flac", "deep/er/c.aiff", "a.aiff", ".hidden.wav"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "in" / name, samples, RATE)
+    (tmp_path / "in" / "bad.wav").write_text("no audio")
+    (tmp_path / "in" / "notes.txt").write_text("no audio either")
+    output = tmp_path / "in" / "out"  # inside the input folder, but not part of the input
+    assert convert_files(tmp_path / "in", output) == 1
+    printed = capsys.readouterr()
+    assert "bad.wav" in printed.err
+    assert "1 of 5 recordings failed" in printed.err
+    made = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
+    assert made == ["a.aiff.wav", "a.wav", "deep/b.flac", "deep/er/c.wav"]
+
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.*")}
+    (tmp_path / "in" / "bad.wav").unlink()
+    assert convert_files(tmp_path / "in", output) == 0
+    assert capsys.readouterr().out.count("skipped:") == 4
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*.*")} == before
+    assert convert_files(tmp_path / "in", output, "--overwrite") == 0
+    assert all(path.stat().st_mtime_ns > before[path] for path in before if path.is_file())

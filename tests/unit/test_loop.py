@@ -1,0 +1,61 @@
+import signal
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from training import loop
+from training.checkpoints import Diverged, Interruption, metric_totals
+from training.history import epoch_bar, epoch_line, update_bar
+
+
+def test_validation_means_count_slices_are_finite_and_can_be_stopped():
+    batches = [(np.zeros((3, 1)),), (np.zeros((1, 1)),)]
+    values = iter([2.0, 6.0, 2.0, np.nan])
+    interruption = Interruption()
+    interruption.requested = False
+
+    def validate(batch):
+        return metric_totals({"mae": next(values)}, ("mae",), len(batch))
+
+    dataset = SimpleNamespace(validation=True, validation_batches=lambda: batches)
+    arguments = (validate, dataset, ("mae",), interruption)
+    assert loop._validate(*arguments) == {"mae_val": 3.0}
+    with pytest.raises(Diverged, match="validation"):
+        loop._validate(*arguments)
+    interruption.requested = True
+    assert loop._validate(*arguments) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_requests_inside_the_block_and_handled_as_before_after_it(number):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        signal.raise_signal(number)
+        assert interruption.requested
+    assert signal.getsignal(number) is before
+
+
+def test_bar_shows_losses_speed_and_remaining_time(monkeypatch, capsys):
+    bar = epoch_bar("epoch 3/9", 2, 10, 8)
+    update_bar(bar, 40, dict)
+    bar.close()
+    assert capsys.readouterr().err == ""  # no bar in a log file
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    bar = epoch_bar("epoch 3/9", 2, 10, 8)
+    update_bar(bar, 40, lambda: {"gen_mae": 0.12345})
+    shown = str(bar)
+    bar.close()
+    assert "epoch 3/9" in shown
+    assert "40/80" in shown
+    assert "gen_mae=0.1235" in shown or "gen_mae=0.1234" in shown
+    assert "images/s" in shown
+    assert "<" in shown  # the remaining time
+
+
+def test_epoch_line_leaves_out_what_a_short_epoch_did_not_see():
+    row = {"epoch": 2, "gen_mae": 0.5, "gen_mae_val": 0.25, "gen_mae_strings_val": 1.0, "seconds": 3.0}
+    row["images_per_second"] = 7.0
+    line = epoch_line(row, ("gen_mae", "gen_mae_strings"), 9, is_best=True)
+    assert line == "epoch 2/9  gen_mae 0.5000 (val 0.2500)  3.0 s  7.0 images/s  best"

@@ -1,0 +1,60 @@
+import keras
+import numpy as np
+import pytest
+
+from model import Discriminator, Generator
+
+
+def test_parameter_counts_are_the_papers():
+    encoder = [(1, 64), (64, 128), (128, 256), (256, 512)] + 4 * [(512, 512)]
+    decoder = [(512, 512)] + 3 * [(1024, 512)] + [(1024, 256), (512, 128), (256, 64)]
+    norms = 4 * (sum(out for _, out in encoder[1:]) + sum(out for _, out in decoder))
+    kernels = 16 * sum(i * o for i, o in encoder + decoder)
+    assert Generator().count_params() == kernels + norms + 16 * 128 + 1 == 54_419_713
+    assert Discriminator().count_params() == 2_766_337
+
+
+def test_shapes_and_ranges_of_the_networks():
+    rng = np.random.default_rng(1)
+    images = rng.random((2, 256, 256, 1)).astype(np.float32) * 2 - 1
+    generator = Generator(4)
+    generator.set_weights([rng.random(w.shape).astype(np.float32) for w in generator.get_weights()])  # large ones
+    generated = generator(images)
+    assert generated.shape == (2, 256, 256, 1)
+    assert np.abs(generated).max() <= 1
+    assert Generator(4, n_inputs=2)([images, images]).shape == (2, 256, 256, 1)
+    assert Discriminator(4)([images, generated.numpy()]).shape == (2, 16, 16, 1)
+
+
+def test_layers_of_the_generator():
+    generator = Generator(64)
+    filters = [layer.filters for layer in generator.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert filters == [64, 128, 256, 512, 512, 512, 512, 512]
+    transposed = [layer for layer in generator.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+    assert [layer.filters for layer in transposed] == [512, 512, 512, 512, 256, 128, 64, 1]
+    assert [layer.use_bias for layer in transposed] == 7 * [False] + [True]
+    assert [layer.rate for layer in generator.layers if isinstance(layer, keras.layers.Dropout)] == 3 * [0.5]
+    # Upsampled first, skip second.
+    first, second = generator.get_layer("up1_skip").input
+    assert (first.name, second.name) == (
+        generator.get_layer("up1").output.name,
+        generator.get_layer("down7").output.name,
+    )
+    slopes = {layer.negative_slope for layer in generator.layers if isinstance(layer, keras.layers.LeakyReLU)}
+    assert len(slopes) == 1
+    assert float(slopes.pop()) == pytest.approx(0.3)
+    assert np.std(generator.get_layer("down8_conv").get_weights()[0]) == pytest.approx(0.02, rel=0.01)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_computes_in_16_bit_and_returns_float32(precision):
+    images = np.zeros((2, 256, 256, 1), dtype=np.float32)
+    compute = precision.removeprefix("mixed_")
+    for network, inputs in (
+        (Generator(4, dtype=precision), images),
+        (Discriminator(4, dtype=precision), [images, images]),
+    ):
+        layer = network.get_layer("down2_conv")
+        assert (layer.compute_dtype, layer.variable_dtype) == (compute, "float32")
+        assert network.get_layer("down2").output.dtype == compute
+        assert keras.backend.standardize_dtype(network(inputs).dtype) == "float32"

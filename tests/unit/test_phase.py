@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from sounds import RATE, blur, identity, music
+
+import data
+from evaluation import metrics
+from inference import phase, transfer
+from inference.settings import PHASES, PhaseSettings, TransferSettings
+
+
+def inconsistency(spectrum, lowest_bin=0):
+    """Distance of the bins from `lowest_bin` on from the STFT of the array's own audio, in dB."""
+    inside = (slice(None), slice(lowest_bin, None), slice(4, -4))
+    error = spectrum - phase.consistent(spectrum)
+    return 20 * np.log10(np.linalg.norm(error[inside]) / np.linalg.norm(spectrum[inside]))
+
+
+def test_spectra_of_audio_are_consistent():
+    assert inconsistency(data.stft(music(3)[0])[np.newaxis]) < -100
+
+
+@pytest.mark.parametrize("estimate", [phase.fast_griffin_lim, phase.admm])
+def test_estimators_make_frames_consistent_and_keep_what_is_fixed(estimate):
+    source = data.stft(music(3, seed=1)[0])[np.newaxis]
+    target = np.abs(data.stft(music(3, seed=2)[0]))[np.newaxis]
+    start = phase.apply_phase(target, source)
+    result = estimate(start, 20, 5)
+    np.testing.assert_array_equal(result[..., :5], start[..., :5])
+    np.testing.assert_array_equal(result[:, : phase.FIXED_BINS], start[:, : phase.FIXED_BINS])
+    np.testing.assert_allclose(np.abs(result), target, rtol=1e-3, atol=1e-5)
+    free = phase.FIXED_BINS + 2  # next to the fixed bins, the frames cannot be consistent
+    assert inconsistency(result, free) < inconsistency(start, free) - 6
+
+
+def test_estimators_keep_the_pitch_of_low_notes():
+    # Two notes a semitone apart, less than two bins: magnitudes alone hardly tell them from any others.
+    time = np.arange(6 * RATE) / RATE
+    low = sum(0.1 * np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time) for pitch in (45, 46, 57, 60))
+    spectrum = data.stft(low.astype(np.float32))
+    # Errors of the size of a network's.
+    errors = np.random.default_rng(0).normal(1, 0.05, (data.N_BINS, spectrum.shape[1])).astype(np.float32)
+    image = np.clip(data.log_magnitude(spectrum) * errors, 0, 1)
+    expected = metrics.pitches(low.astype(np.float32))
+    for name in ("griffinlim_input", "admm"):
+        result = transfer.resynthesize(image, spectrum, len(low), PhaseSettings(name))
+        assert metrics.pitch_f_measure(metrics.pitches(result), expected) > 0.95
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_channels_keep_their_differences_of_phase(name):
+    # Two players, each nearer to one side: louder there, and a little earlier.
+    one, other = music(8, seed=1)[0], music(8, seed=2)[0]
+    audio = np.stack([one + 0.5 * np.roll(other, 15), 0.5 * np.roll(one, 15) + other])
+    result = transfer.transfer_audio(audio, RATE, blur, TransferSettings(PhaseSettings(name, iterations=8)))
+    before, after = (data.stft(signal[0])[:256] * data.stft(signal[1])[:256].conj() for signal in (audio, result))
+    weights = np.sqrt(np.abs(before) * np.abs(after))
+    kept = np.sum(weights * np.cos(np.angle(after) - np.angle(before))) / weights.sum()
+    assert kept > 0.95
+
+
+@pytest.mark.parametrize("name", ["griffinlim_input", "admm"])
+def test_segments_join_without_a_seam(name):
+    # A network that changes nothing leaves the input, which is consistent: any seam would be an error.
+    audio = music(20)
+    settings = TransferSettings(PhaseSettings(name, iterations=4), high_band="input")
+    result = transfer.transfer_audio(audio, RATE, identity, settings)
+    assert np.abs(result - audio).max() < 5e-3

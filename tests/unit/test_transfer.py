@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from sounds import RATE, blur, cut, music
+from sounds import identity as unchecked_identity
+
+import data
+from inference.settings import PhaseSettings, TransferSettings
+from inference.transfer import transfer, transfer_audio, transfer_log_magnitude
+
+
+def identity(images):
+    assert images.dtype == np.float32
+    assert images.shape[1:] == data.SLICE_SHAPE
+    assert -1 <= images.min() <= images.max() <= 1
+    return images
+
+
+def tones(n_samples, rate=44_100, frequencies=(220, 554, 1661)):
+    time = np.arange(n_samples) / rate
+    fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.05)
+    return (0.2 * fade * sum(np.sin(2 * np.pi * frequency * time) for frequency in frequencies)).astype(np.float32)
+
+
+@pytest.mark.parametrize("n_samples", [1, 300, 131_072, 131_073, 400_001])
+def test_a_network_that_changes_nothing_gives_the_input_back(n_samples):
+    audio = tones(max(n_samples, 3))[:n_samples]
+    result = transfer_audio(audio[np.newaxis], 44_100, identity, TransferSettings(batch_size=2))[0]
+    assert result.shape == audio.shape
+    np.testing.assert_allclose(result, audio, atol=1e-4)
+
+
+@pytest.mark.parametrize("overlap", [0, 64, 128])
+@pytest.mark.parametrize("n_frames", [1, 64, 255, 256, 257, 1000])
+def test_any_number_of_frames_is_transferred(n_frames, overlap):
+    image = np.random.default_rng(0).random((256, n_frames)).astype(np.float32)
+    result = transfer_log_magnitude(image, identity, overlap, batch_size=3)
+    np.testing.assert_allclose(result, image, atol=1e-6)
+
+
+def test_joins_are_cross_faded():
+    # A network whose level depends on the slice alone: hard cuts would jump from one slice to the next.
+    levels = iter([0.2, 0.8, 0.2, 0.8, 0.2, 0.8])
+
+    def uneven(images):
+        return np.stack([np.full(data.SLICE_SHAPE, data.to_network(next(levels)), np.float32) for _ in images])
+
+    result = transfer_log_magnitude(np.zeros((256, 1000), np.float32), uneven)
+    steps = np.abs(np.diff(result[0]))
+    assert result.max() == pytest.approx(0.8)
+    assert result.min() == pytest.approx(0.2)
+    assert steps.max() <= 0.6 / (TransferSettings().overlap + 1) + 1e-6
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
+def test_channels_rate_and_length_stay(rate):
+    left, right = tones(rate + 7, rate), tones(rate + 7, rate, frequencies=(330, 990))
+    result = transfer_audio(np.stack([left, right]), rate, identity)
+    assert result.shape == (2, rate + 7)
+    for channel, expected in zip(result, (left, right), strict=True):
+        error = np.sqrt(np.mean((channel - expected) ** 2)) / np.sqrt(np.mean(expected**2))
+        assert error < 0.01
+
+
+def test_input_louder_than_full_scale_is_clipped_to_the_networks_range():
+    transfer_audio(30 * tones(44_100)[np.newaxis], 44_100, identity)
+
+
+@pytest.mark.parametrize("phase", ["input", "griffinlim", "griffinlim_input", "admm"])
+def test_blocks_do_not_change_the_result(phase):
+    audio = music(16, 48_000, channels=2)
+    settings = TransferSettings(PhaseSettings(phase, iterations=3), high_band="input", batch_size=4)
+    whole = transfer_audio(audio, 48_000, blur, settings)
+    assert np.abs(whole).max() > 0.05
+    for size in (1000, 77_777):
+        parts = np.concatenate(list(transfer(cut(audio, size), 48_000, blur, settings)), axis=1)
+        np.testing.assert_allclose(parts[:, : whole.shape[1]], whole[:, : parts.shape[1]], atol=1e-4)
+
+
+def test_memory_does_not_grow_with_the_length():
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield music(1)
+
+    settings = TransferSettings(PhaseSettings("griffinlim_input", iterations=1))
+    stream = transfer(endless(), RATE, unchecked_identity, settings)
+    done = 0
+    for _ in range(6):
+        done += next(stream).shape[1]
+        assert len(taken) - done / RATE < 60  # seconds that went in and have not come out
+
+
+def band_level(audio, low, high):
+    spectrum = np.abs(np.fft.rfft(audio))
+    frequencies = np.fft.rfftfreq(len(audio), 1 / RATE)
+    return np.sqrt(np.mean(spectrum[(frequencies > low) & (frequencies < high)] ** 2))
+
+
+def test_high_band_follows_the_band_below():
+    noise = (0.1 * np.random.default_rng(0).standard_normal((1, 3 * RATE))).astype(np.float32)
+
+    def softer(images):
+        return data.to_network(data.compress_magnitude(0.5 * data.expand_magnitude(data.from_network(images))))
+
+    levels = {}
+    for network in (identity, softer):
+        for high_band in ("none", "input"):
+            result = transfer_audio(noise, RATE, network, TransferSettings(high_band=high_band))[0]
+            levels[network, high_band] = band_level(result, 12_000, 20_000) / band_level(noise[0], 12_000, 20_000)
+    assert levels[identity, "none"] < 0.01
+    assert levels[identity, "input"] == pytest.approx(1, abs=0.02)
+    assert levels[softer, "input"] == pytest.approx(0.5, abs=0.02)

@@ -1,0 +1,1 @@
+"""Batches → weights: the one training loop and what surrounds it."""

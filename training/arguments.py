@@ -1,0 +1,127 @@
+"""The flags that the train scripts share, checked and turned into settings."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import cli
+from common.device import add_gpu_argument
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+SCHEDULES = ("constant", "cosine")
+# Flags that do not describe a run, and that its config.json leaves out.
+_NOT_RECORDED = ("restart", "findlr", "findlr_start", "findlr_end", "findlr_steps")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The values of the flags that the train scripts share; `add_arguments` says what each of them means.
+
+    Attributes:
+        recorded: all flags of the script that describe the run, for its config.json.
+    """
+
+    dataset_path: list[str]
+    epochs: int
+    epoch_offset: int
+    batch_size: int
+    schedule: str
+    ema: float
+    init_from: str | None
+    dropout: float
+    augment: bool
+    validation_split: float
+    base_filters: int
+    precision: str
+    jit_compile: bool
+    steps_per_epoch: int | None
+    checkpoint_minutes: float
+    models_path: str
+    output_path: str
+    sample_audio: str | None
+    tensorboard: bool
+    seed: int
+    restart: bool
+    findlr: bool
+    findlr_start: float
+    findlr_end: float
+    findlr_steps: int
+    recorded: dict[str, Any]
+
+
+def parse_pair_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the flags of a script that trains a model for one pair of instruments."""
+    parser.add_argument("--origin", type=cli.instrument_name, required=True, help="instrument to convert from")
+    parser.add_argument("--target", type=cli.instrument_name, required=True, help="instrument to convert to")
+    add_arguments(parser)
+    arguments = parser.parse_args()
+    check_arguments(parser, arguments)
+    if arguments.origin == arguments.target:
+        parser.error(f"argument --target: must differ from --origin {arguments.origin}")
+    return arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that all train scripts have."""
+    add = parser.add_argument
+    add("--dataset_path", nargs="+", required=True, help="folders that compute_features.py wrote")
+    add_gpu_argument(parser)
+    add("--epochs", type=cli.positive_int, default=100, help="number of epochs in all")
+    add("--epoch_offset", type=int, default=0, help="number of epochs before the first one, in history and names")
+    add("--batch_size", type=int, default=8, help="slices a step; at least 2")
+    add("--schedule", choices=SCHEDULES, default="constant", help="learning rates over the run; cosine ends at 0")
+    add("--ema", type=cli.fraction, default=0.0, help="decay of a moving average of the weights, such as 0.999")
+    add("--init_from", help="folder or name of a model that gives the initial weights")
+    add("--dropout", type=cli.fraction, default=0.5, help="dropout rate of the decoder's first three layers")
+    add("--augment", action="store_true", help="change level, spectrum and noise floor of the sources at random")
+    add("--validation_split", type=cli.fraction, default=0.1, help="fraction of the pieces for validation")
+    add("--base_filters", type=cli.positive_int, default=64, help="filters of the first layers")
+    add("--precision", choices=PRECISIONS, default="float32", help="precision of the networks")
+    add("--jit_compile", action="store_true", help="compile the steps with XLA")
+    add("--steps_per_epoch", type=cli.positive_int, help="largest number of steps an epoch (default: all slices)")
+    add("--checkpoint_minutes", type=cli.positive_float, default=10.0, help="minutes between checkpoints")
+    add("--models_path", default="models", help="folder of models")
+    add("--output_path", default="output", help="folder of the previews of each epoch")
+    add("--sample_audio", help="audio to convert after each epoch (default: a validation piece)")
+    add("--tensorboard", action="store_true", help="also log for TensorBoard, in the output folder")
+    add("--seed", type=int, default=0, help="seed of split, order, styles, initial weights and dropout")
+    add("--deterministic", action="store_true", help="the same numbers in every run; slower")
+    add("--restart", action="store_true", help="remove the contents of the model's folder and begin again")
+    add(
+        "--findlr",
+        type=cli.boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        help="search for learning rates instead of training",
+    )
+    add("--findlr_start", type=cli.positive_float, default=1e-7, help="first rate of the search")
+    add("--findlr_end", type=cli.positive_float, default=1.0, help="last rate of the search")
+    add("--findlr_steps", type=cli.positive_int, default=140, help="steps of the search")
+
+
+def check_arguments(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End the script with one line if flags do not fit together."""
+    if arguments.batch_size < 2:
+        parser.error(
+            "argument --batch_size: must be at least 2: over a single slice, batch normalization at the generator's "
+            "1 × 1 bottleneck gives the same output for every input"
+        )
+    if arguments.seed < 0 or arguments.epoch_offset < 0:
+        parser.error("arguments --seed and --epoch_offset: must be 0 or above")
+    if arguments.sample_audio and not Path(arguments.sample_audio).is_file():
+        parser.error(f"argument --sample_audio: {arguments.sample_audio} is not a file")
+    if arguments.findlr_start >= arguments.findlr_end:
+        parser.error(f"argument --findlr_start: must be below --findlr_end {arguments.findlr_end:g}")
+    if arguments.findlr_steps < 10:
+        parser.error("argument --findlr_steps: must be at least 10, or there is no slope to see")
+
+
+def make_run_settings(arguments: argparse.Namespace) -> RunSettings:
+    """Turn the flags of a train script into settings."""
+    flags = vars(arguments)
+    recorded = {name: value for name, value in flags.items() if name not in _NOT_RECORDED}
+    shared = RunSettings.__dataclass_fields__.keys() - {"recorded"}
+    return RunSettings(**{name: flags[name] for name in shared}, recorded=recorded)

@@ -1,0 +1,154 @@
+"""The state of a training run: counters on the device, checkpoints on disk, requests to stop."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common.cli import UserError
+from training.ema import Averages
+from training.steps import Metrics
+
+
+class Diverged(Exception):
+    """A loss or a weight is NaN or infinite. The text says at which step."""
+
+
+class Counters:
+    """Position and losses of the run, on the device: what a checkpoint holds besides networks and optimizers.
+
+    Attributes:
+        names: names of the metrics.
+        epochs_done: number of complete epochs.
+        step: number of steps done in the present epoch.
+        totals: sum and count of each metric in the present epoch, float64 [shape=(n_metrics, 2)].
+        first_bad_step: the first step whose loss was not finite; -1 if there was none.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.epochs_done = tf.Variable(0, dtype=tf.int64)
+        self.step = tf.Variable(0, dtype=tf.int64)
+        self.totals = tf.Variable(tf.zeros((len(names), 2), tf.float64))
+        self.first_bad_step = tf.Variable(-1, dtype=tf.int64)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What a checkpoint must hold."""
+        return [self.epochs_done, self.step, self.totals, self.first_bad_step]
+
+    def add(self, totals: tf.Tensor) -> None:
+        """Add the `metric_totals` of one step; runs inside the step's graph."""
+        finite = tf.reduce_all(tf.math.is_finite(totals))
+        self.totals.assign_add(totals)
+        self.step.assign_add(1)
+        self.first_bad_step.assign(tf.where(finite | (self.first_bad_step >= 0), self.first_bad_step, self.step))
+
+    def finish_epoch(self, epoch: int) -> None:
+        """Move on to the epoch after number `epoch`, counted from 0."""
+        self.epochs_done.assign(epoch + 1)
+        self.step.assign(0)
+        self.totals.assign(tf.zeros_like(self.totals))
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each metric in the present epoch."""
+        return metric_means(self.names, self.totals.numpy())
+
+
+def metric_totals(metrics: Metrics, names: Sequence[str], batch_size: int | tf.Tensor) -> tf.Tensor:
+    """Convert the metrics of a step to sums and counts.
+
+    Args:
+        metrics: dict of name to a mean over the batch, or to (sum, count) for a metric of a part of the batch.
+        names: the metrics to convert, in this order.
+        batch_size: slices of the batch.
+
+    Returns:
+        float64 [shape=(len(names), 2)].
+    """
+    size, rows = tf.cast(batch_size, tf.float64), []
+    for name in names:
+        if isinstance(metrics[name], tuple):
+            rows.append(tf.stack([tf.cast(part, tf.float64) for part in metrics[name]]))
+        else:
+            rows.append(tf.stack([tf.cast(metrics[name], tf.float64) * size, size]))
+    return tf.stack(rows)
+
+
+def metric_means(names: Sequence[str], totals: np.ndarray) -> dict[str, float]:
+    """Convert sums and counts [shape=(len(names), 2)] to means; metrics with a count of 0 are left out."""
+    return {name: float(total / count) for name, (total, count) in zip(names, totals, strict=True) if count}
+
+
+class Checkpoints:
+    """The run's state on disk: all variables of networks and optimizers, the counters, and moving averages."""
+
+    def __init__(
+        self,
+        folder: Path,
+        counters: Counters,
+        averages: Averages,
+        networks: Mapping[str, keras.Model],
+        optimizers: Mapping[str, keras.optimizers.Optimizer],
+    ) -> None:
+        self._counters = counters
+        # Named lists of plain TensorFlow variables, so that a restore can be strict.
+        self._state = {name: [v.value for v in network.variables] for name, network in networks.items()}
+        self._state |= {f"{name}_optimizer": [v.value for v in opt.variables] for name, opt in optimizers.items()}
+        averaged = {"averages": averages.variables} if averages.variables else {}
+        self._checkpoint = tf.train.Checkpoint(counters=counters.variables, **averaged, **self._state)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
+
+    @property
+    def latest(self) -> str | None:
+        """Path of the latest checkpoint; None if there is none."""
+        return self._manager.latest_checkpoint
+
+    def restore(self) -> None:
+        """Restore the latest checkpoint.
+
+        Raises:
+            UserError: if it is damaged or does not fit.
+        """
+        try:
+            self._checkpoint.restore(self.latest).assert_consumed()
+        except (tf.errors.OpError, ValueError, AssertionError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"{self.latest} is damaged ({reason}): restore it, or --restart to begin again") from None
+
+    def check_finite(self) -> None:
+        """Raise `Diverged` if a loss was not finite, or if a weight is not."""
+        if self._counters.first_bad_step >= 0:
+            raise Diverged(f"step {int(self._counters.first_bad_step)}")
+        floats = [v for variables in self._state.values() for v in variables if v.dtype.is_floating]
+        if not tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in floats]):
+            raise Diverged(f"step {int(self._counters.step)}")
+
+    def save(self) -> None:
+        """Save the state if it is finite; otherwise raise `Diverged`, and the last good checkpoint stays."""
+        self.check_finite()
+        self._manager.save()
+
+
+class Interruption:
+    """Turn SIGINT and SIGTERM into a flag within a `with` block, so that a run can save before it stops.
+
+    Attributes:
+        requested: whether a signal came.
+    """
+
+    def __enter__(self) -> "Interruption":
+        self.requested = False
+        self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True

@@ -1,0 +1,100 @@
+"""The history of a training run: `history.csv`, its plots, a line an epoch, and a bar on a terminal."""
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from common import plots, storage
+
+FILE_NAME = "history.csv"
+Row = dict[str, float]
+
+
+class History:
+    """The rows of `history.csv`, one an epoch.
+
+    Attributes:
+        rows: list of dict of column to number.
+        selected: the column that decides which epoch is best (least).
+    """
+
+    def __init__(self, model_path: Path, metrics: Sequence[str], with_validation: bool, n_epochs: int) -> None:
+        """Read the rows of a run's first epochs.
+
+        Args:
+            model_path: the model's folder.
+            metrics: names of the metrics; the first one selects the best epoch.
+            with_validation: whether the validation selects.
+            n_epochs: rows to read; later ones are of epochs that will be trained again.
+        """
+        self._model_path, self._metrics = model_path, metrics
+        self.selected = f"{metrics[0]}_val" if with_validation else metrics[0]
+        self.rows = read_history(model_path, n_epochs)
+
+    @property
+    def best(self) -> Row:
+        """The row of the best epoch."""
+        return min(self.rows, key=lambda row: row.get(self.selected, math.inf))
+
+    def add(self, row: Row) -> None:
+        """Add a row, and write table and plots."""
+        self.rows.append(row)
+        columns = ["epoch", *(column for name in self._metrics for column in (name, f"{name}_val"))]
+        columns += ["seconds", "images_per_second"]
+        path = self._model_path / FILE_NAME
+        with storage.atomic_write(path) as partial, open(partial, "w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw each metric over the epochs, in `plots/`."""
+        for name in self._metrics:
+            plots.save_history(self._model_path / "plots" / f"{name}_history.png", self.rows, name)
+
+
+def read_history(model_path: Path, n_epochs: int) -> list[Row]:
+    """Read the rows of a run's first epochs; empty cells are left out."""
+    path = model_path / FILE_NAME
+    if not path.is_file():
+        return []
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))[:n_epochs]
+    return [
+        {key: int(value) if key == "epoch" else float(value) for key, value in row.items() if value} for row in rows
+    ]
+
+
+def epoch_line(row: Row, metrics: Sequence[str], last_epoch: int, is_best: bool) -> str:
+    """Return the line that reports an epoch; a metric of which it saw nothing (a target, for example) is left out."""
+    losses = "  ".join(
+        f"{name} {row[name]:.4f}" + (f" (val {row[f'{name}_val']:.4f})" if f"{name}_val" in row else "")
+        for name in metrics
+        if name in row
+    )
+    speed = f"{row['seconds']:.1f} s  {row['images_per_second']:.1f} images/s"
+    return f"epoch {row['epoch']}/{last_epoch}  {losses}  {speed}" + ("  best" if is_best else "")
+
+
+def update_bar(bar: tqdm, n_images: int, read_losses: Callable[[], dict[str, float]]) -> None:
+    """Move an epoch's bar to `n_images` and show the running losses, which are read only if the bar is shown."""
+    if not bar.disable:
+        bar.set_postfix({name: f"{loss:.4f}" for name, loss in read_losses().items()}, refresh=False)
+        bar.update(n_images - bar.n)
+
+
+def epoch_bar(title: str, first_step: int, n_steps: int, batch_size: int) -> tqdm:
+    """Make the bar of an epoch in images, with speed and remaining time; it shows only on a terminal."""
+    return tqdm(
+        total=n_steps * batch_size,
+        initial=first_step * batch_size,
+        desc=title,
+        unit=" images",
+        leave=False,
+        disable=None,  # unless stderr is a terminal
+        dynamic_ncols=True,
+    )

@@ -1,0 +1,121 @@
+"""A model's folder: prepared for a run that starts or resumes; and initial weights from another model's folder."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from common import pretrained, storage
+from common.cli import UserError
+from common.weights import CONFIG_NAME, WEIGHTS_EXTENSION, load_weights, load_weights_without_style
+from training.history import FILE_NAME as HISTORY_NAME
+
+# A run may be resumed with other values of these flags; any other change needs --restart or another folder.
+CHANGEABLE = (
+    "checkpoint_minutes",
+    "dataset_path",
+    "disc_lr",
+    "epochs",
+    "gen_lr",
+    "gpu",
+    "jit_compile",
+    "lr",
+    "models_path",
+    "output_path",
+    "sample_audio",
+    "tensorboard",
+)
+
+
+def prepare(model_path: Path, config: Mapping[str, Any], restart: bool) -> None:
+    """Prepare a model's folder for a run that starts or resumes, and write its `config.json`.
+
+    Args:
+        model_path: the folder.
+        config: JSON values; `model`, `data` and `arguments` must be those of the run that is resumed.
+        restart: whether the contents of the folder may be removed.
+
+    Raises:
+        UserError: if the folder holds a run with other arguments, or a model without a checkpoint.
+    """
+    config_path = model_path / CONFIG_NAME
+    checkpoints = model_path / "checkpoints"
+    weights = sorted(model_path.glob(f"*{WEIGHTS_EXTENSION}"))
+    if restart:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        shutil.rmtree(model_path / "last", ignore_errors=True)
+        for path in (*weights, model_path / HISTORY_NAME, config_path):
+            path.unlink(missing_ok=True)
+    elif tf.train.latest_checkpoint(checkpoints):
+        if not config_path.is_file():
+            raise UserError(
+                f"{config_path} is missing, so the run cannot be resumed: restore it, or --restart to begin again"
+            )
+        _check_same_run(model_path, storage.read_json(config_path), config)
+        return
+    elif weights:
+        raise UserError(
+            f"{model_path} holds a trained model and no checkpoint to resume from: "
+            "choose another --models_path, or --restart to replace the model"
+        )
+    storage.write_json(config_path, config)
+
+
+def find_initial(model: str, names: Iterable[str], n_inputs: int) -> Path:
+    """Find the model whose weights a run begins with, and print which networks are randomly initialized.
+
+    Args:
+        model: folder or name; it is downloaded if need be.
+        names: the networks to train.
+        n_inputs: images that their generator takes.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        UserError: if there is no such model.
+    """
+    path = pretrained.find(model, flag="--init_from")
+    if not (path / pretrained.GENERATOR_NAME).is_file():
+        raise UserError(f"--init_from {model} is no model's folder; it must hold {pretrained.GENERATOR_NAME}")
+    for name in names:
+        if not (path / f"{name}{WEIGHTS_EXTENSION}").is_file():
+            print(f"--init_from {model} has no {name}: it is randomly initialized")
+    if n_inputs == 2 and _read_n_inputs(path) == 1:
+        print(f"--init_from {model} takes no style: the filters that see the style are randomly initialized")
+    return path
+
+
+def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
+    """Load the weights of a model's folder into networks; networks that it lacks stay as they are."""
+    for name, network in networks.items():
+        weights = path / f"{name}{WEIGHTS_EXTENSION}"
+        if name == "generator" and len(network.inputs) == 2 and _read_n_inputs(path) == 1:
+            load_weights_without_style(network, weights)
+        elif weights.is_file():
+            load_weights(network, weights)
+
+
+def _read_n_inputs(path: Path) -> int | None:
+    """Read how many images the generator of a model's folder takes; None if its configuration does not say."""
+    config_path = path / CONFIG_NAME
+    return storage.read_json(config_path).get("model", {}).get("n_inputs") if config_path.is_file() else None
+
+
+def _check_same_run(model_path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    changes = []
+    for section in ("model", "data", "arguments"):
+        before, now = old.get(section, {}), new[section]
+        changes += [
+            f"{key} was {before.get(key)}, is {now.get(key)}"
+            for key in sorted({*before, *now})
+            if before.get(key) != now.get(key) and not (section == "arguments" and key in CHANGEABLE)
+        ]
+    if changes:
+        raise UserError(
+            f"{model_path} holds a run that cannot be resumed with these arguments ({'; '.join(changes)}): "
+            "use the old ones, another --models_path, or --restart to begin again"
+        )

@@ -1,0 +1,27 @@
+"""The optimizer of a network."""
+
+import keras
+
+
+def make_optimizer(
+    learning_rate: float, network: keras.Model, precision: str, decay_steps: int | None = None
+) -> keras.optimizers.Optimizer:
+    """Make Adam with the paper's momentum of 0.5 (Isola et al. 2017, section 3.3); in float16 with loss scaling.
+
+    Args:
+        learning_rate: the initial rate.
+        network: the model to optimize.
+        precision: precision of the networks.
+        decay_steps: steps after which the rate is 0, by half a cosine (Loshchilov and Hutter 2017, eq. 5, without
+            restarts); None for a constant rate.
+
+    Returns:
+        The optimizer, built for the network's trainable variables.
+    """
+    if decay_steps:
+        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
+    if precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(network.trainable_variables)
+    return optimizer

@@ -1,0 +1,146 @@
+"""A training run: data, networks and the model's folder from the settings, then the loop or the rate search."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from common.weights import EQUALIZERS_KEY, versions
+from dataset.paired_dataset import DatasetSettings, PairedDataset
+from training import lr_search, model_folder, tensorboard_log
+from training.arguments import RunSettings
+from training.history import Row
+from training.loop import Learners, LoopSettings, Recipe, train
+from training.optimizers import make_optimizer
+from training.previews import make_preview_writer, read_excerpt
+from training.steps import Networks, Optimizers
+
+
+def run(recipe: Recipe, settings: RunSettings, device_name: str) -> int:
+    """Train, or search for learning rates.
+
+    Args:
+        recipe: what the script trains.
+        settings: the values of its flags.
+        device_name: what `device.start_tensorflow` returned.
+
+    Returns:
+        The script's exit status.
+
+    Raises:
+        UserError: if the data, the model's folder or a file that a flag names is not as it must be.
+    """
+    dataset = PairedDataset(
+        DatasetSettings(
+            settings.dataset_path,
+            recipe.instrument_pairs,
+            settings.batch_size,
+            settings.steps_per_epoch,
+            settings.validation_split,
+            settings.seed,
+            with_style=recipe.n_inputs == 2,
+            augment=settings.augment,
+        )
+    )
+    _print_lines(dataset.notices)
+    initial = None
+    if settings.init_from:
+        initial = model_folder.find_initial(settings.init_from, recipe.learning_rates, recipe.n_inputs)
+    model_path = Path(settings.models_path) / recipe.name
+    if not settings.findlr:
+        return _train(recipe, settings, dataset, initial, model_path, device_name)
+
+    def start(names: tuple[str, ...]) -> tuple[Networks, Optimizers]:
+        return _start(recipe, settings, initial, names)
+
+    print(f"{recipe.name}: searching for learning rates on {device_name}")
+    search = lr_search.SearchSettings(
+        settings.findlr_start, settings.findlr_end, settings.findlr_steps, settings.jit_compile
+    )
+    return lr_search.search_rates(model_path / "lr_finder", search, dataset, recipe.learning_rates, start)
+
+
+def _start(
+    recipe: Recipe,
+    settings: RunSettings,
+    initial: Path | None,
+    names: tuple[str, ...],
+    decay_steps: int | None = None,
+) -> tuple[Networks, Optimizers]:
+    """Make the networks as a run begins with them, the same each time, and the optimizers of those in `names`."""
+    keras.utils.set_random_seed(settings.seed)
+    networks = recipe.make_networks()
+    if initial:
+        model_folder.load_initial(initial, networks)
+    optimizers = {
+        name: make_optimizer(recipe.learning_rates[name].value, networks[name], settings.precision, decay_steps)
+        for name in names
+    }
+    return networks, optimizers
+
+
+def _train(
+    recipe: Recipe,
+    settings: RunSettings,
+    dataset: PairedDataset,
+    initial: Path | None,
+    model_path: Path,
+    device_name: str,
+) -> int:
+    output_path = Path(settings.output_path) / recipe.name
+    # Everything that can be refused is refused before anything is written or, with --restart, removed.
+    excerpt = read_excerpt(settings.sample_audio) if settings.sample_audio else None
+    log = tensorboard_log.make_logger(output_path / "tensorboard", recipe.metrics) if settings.tensorboard else None
+    config = _make_config(recipe, settings, dataset)
+    decay_steps = settings.epochs * dataset.steps if settings.schedule == "cosine" else None
+    networks, optimizers = _start(recipe, settings, initial, tuple(recipe.learning_rates), decay_steps)
+    model_folder.prepare(model_path, config, settings.restart)
+
+    config[EQUALIZERS_KEY] = dataset.equalizers()
+    print(
+        f"{recipe.name}: {len(dataset.train)} training slices of {len(dataset.train_pieces)} pieces, on {device_name}"
+    )
+    if dataset.validation:
+        config["unchanged"] = dataset.unchanged_errors()
+        errors = ", ".join(f"{metric} {value:.4f}" for metric, value in config["unchanged"].items())
+        print(
+            f"{len(dataset.validation)} validation slices of {len(dataset.validation_pieces)} pieces; "
+            f"the unchanged input has {errors}"
+        )
+    else:
+        print("no piece is left to validate with; the training error decides which epoch is best")
+    write_previews, notices = make_preview_writer(output_path, networks["generator"], dataset.preview_slices(), excerpt)
+    _print_lines(notices)
+
+    def after_epoch(row: Row) -> None:
+        folder = write_previews(row["epoch"])
+        if log:
+            log(row, folder)
+
+    learners = Learners(networks, optimizers, *recipe.make_steps(networks, optimizers))
+    loop_settings = LoopSettings(
+        settings.epochs,
+        settings.epoch_offset,
+        settings.batch_size,
+        settings.checkpoint_minutes,
+        settings.jit_compile,
+        settings.ema,
+    )
+    return train(recipe, learners, dataset, loop_settings, model_path, config, after_epoch)
+
+
+def _make_config(recipe: Recipe, settings: RunSettings, dataset: PairedDataset) -> dict[str, Any]:
+    """Make the `config.json` of a run: what prediction needs, all arguments, and what a resumed run must find again."""
+    return {
+        "model": {"base_filters": settings.base_filters, "n_inputs": recipe.n_inputs},
+        "origin": settings.recorded["origin"],
+        "target": settings.recorded["target"],
+        "data": dataset.describe(),
+        "arguments": settings.recorded,
+        "versions": versions(),
+    }
+
+
+def _print_lines(lines: list[str]) -> None:
+    for line in lines:
+        print(line)

@@ -1,0 +1,154 @@
+"""Training and validation steps: small functions of a batch, which the training loop and the range test compile.
+
+A batch is the images that the generator takes (the source, and a style if it has two inputs), the target, and integers
+that `measure` may need. A step returns dict of metric to its mean over the batch, or to (sum, count) for a metric of a
+part of the batch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from losses import discriminator_loss, generator_loss, l1_errors, l1_loss
+
+Metrics = dict[str, tf.Tensor | tuple[tf.Tensor, tf.Tensor]]
+Step = Callable[..., Metrics]
+Measure = Callable[..., Metrics]
+Networks = Mapping[str, keras.Model]
+Optimizers = Mapping[str, keras.optimizers.Optimizer]
+
+
+def adversarial_steps(networks: Networks, optimizers: Optimizers, measure: Measure | None = None) -> tuple[Step, Step]:
+    """Make the steps of a generator and a discriminator that are trained together.
+
+    Args:
+        networks: dict with `generator` and `discriminator`.
+        optimizers: dict with the same keys.
+        measure: function of (target, generated, *integers) to further metrics.
+
+    Returns:
+        Two functions of a batch: one that updates the networks, and one that does not.
+    """
+    generator, discriminator = networks["generator"], networks["discriminator"]
+    split = _make_split(generator)
+
+    def losses(inputs: tf.Tensor | list, target: tf.Tensor, training: bool) -> tuple[Metrics, tf.Tensor]:
+        generated = generator(inputs, training=training)
+        source = inputs[0] if isinstance(inputs, list) else inputs  # the discriminator never sees the style
+        real_logits = discriminator([source, target], training=training)
+        fake_logits = discriminator([source, generated], training=training)
+        gen_loss, gen_mae = generator_loss(fake_logits, target, generated)
+        metrics = {"gen_mae": gen_mae, "gen_loss": gen_loss, "disc_loss": discriminator_loss(real_logits, fake_logits)}
+        return metrics, generated
+
+    def train_step(*batch: tf.Tensor) -> Metrics:
+        inputs, target, integers = split(batch)
+        with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
+            metrics, generated = losses(inputs, target, training=True)
+            gen_scaled = optimizers["generator"].scale_loss(metrics["gen_loss"])
+            disc_scaled = optimizers["discriminator"].scale_loss(metrics["disc_loss"])
+        _update(generator, optimizers["generator"], generator_tape, gen_scaled)
+        _update(discriminator, optimizers["discriminator"], discriminator_tape, disc_scaled)
+        return metrics | _measured(measure, target, generated, integers)
+
+    def validation_step(*batch: tf.Tensor) -> Metrics:
+        inputs, target, integers = split(batch)
+        metrics, generated = losses(inputs, target, training=False)
+        return metrics | _measured(measure, target, generated, integers)
+
+    return train_step, validation_step
+
+
+def generator_steps(networks: Networks, optimizers: Optimizers, measure: Measure | None = None) -> tuple[Step, Step]:
+    """Make the steps of a generator that is trained alone, by its mean absolute error.
+
+    Args:
+        networks: dict with `generator`.
+        optimizers: dict with the same key.
+        measure: function of (target, generated, *integers) to further metrics.
+
+    Returns:
+        Two functions of a batch: one that updates the network, and one that does not.
+    """
+    generator = networks["generator"]
+    split = _make_split(generator)
+
+    def train_step(*batch: tf.Tensor) -> Metrics:
+        inputs, target, integers = split(batch)
+        with tf.GradientTape() as tape:
+            generated = generator(inputs, training=True)
+            gen_mae = l1_loss(target, generated)
+            scaled = optimizers["generator"].scale_loss(gen_mae)
+        _update(generator, optimizers["generator"], tape, scaled)
+        return {"gen_mae": gen_mae} | _measured(measure, target, generated, integers)
+
+    def validation_step(*batch: tf.Tensor) -> Metrics:
+        inputs, target, integers = split(batch)
+        generated = generator(inputs, training=False)
+        return {"gen_mae": l1_loss(target, generated)} | _measured(measure, target, generated, integers)
+
+    return train_step, validation_step
+
+
+def discriminator_step(networks: Networks, optimizers: Optimizers) -> Step:
+    """Make the training step of a discriminator against a generator that does not change.
+
+    Args:
+        networks: dict with `generator` and `discriminator`.
+        optimizers: dict with `discriminator`.
+    """
+    generator, discriminator = networks["generator"], networks["discriminator"]
+    split = _make_split(generator)
+
+    def train_step(*batch: tf.Tensor) -> Metrics:
+        inputs, target, _ = split(batch)
+        generated = generator(inputs, training=True)  # normalized over the batch, as in the joint training
+        with tf.GradientTape() as tape:
+            real_logits = discriminator([batch[0], target], training=True)
+            disc_loss = discriminator_loss(real_logits, discriminator([batch[0], generated], training=True))
+            scaled = optimizers["discriminator"].scale_loss(disc_loss)
+        _update(discriminator, optimizers["discriminator"], tape, scaled)
+        return {"disc_loss": disc_loss}
+
+    return train_step
+
+
+def make_target_errors(targets: Sequence[str]) -> Measure:
+    """Make the `measure` of the error of each target instrument; a batch holds several.
+
+    Args:
+        targets: names of the instruments.
+
+    Returns:
+        Function of (target, generated, target_indices) to dict of `gen_mae_<target>` to (sum, count).
+    """
+
+    def measure(target: tf.Tensor, generated: tf.Tensor, target_indices: tf.Tensor) -> Metrics:
+        errors = l1_errors(target, generated)
+        totals = tf.math.unsorted_segment_sum(errors, target_indices, len(targets))
+        counts = tf.math.unsorted_segment_sum(tf.ones_like(errors), target_indices, len(targets))
+        return {f"gen_mae_{name}": (totals[index], counts[index]) for index, name in enumerate(targets)}
+
+    return measure
+
+
+def _measured(measure: Measure | None, target: tf.Tensor, generated: tf.Tensor, integers: tuple) -> Metrics:
+    return measure(target, generated, *integers) if measure else {}
+
+
+def _make_split(generator: keras.Model) -> Callable[[tuple], tuple]:
+    """Make a function that splits a batch into the generator's inputs, the target, and integers."""
+    n_inputs = len(generator.inputs)
+
+    def split(batch: tuple) -> tuple:
+        return batch[0] if n_inputs == 1 else list(batch[:n_inputs]), batch[n_inputs], batch[n_inputs + 1 :]
+
+    return split
+
+
+def _update(
+    network: keras.Model, optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, scaled_loss: tf.Tensor
+) -> None:
+    # The loss is scaled for float16, whose gradients would vanish otherwise; the optimizer divides by the scale.
+    optimizer.apply(tape.gradient(scaled_loss, network.trainable_variables), network.trainable_variables)
