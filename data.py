@@ -18,7 +18,8 @@ AMIN = 2.0**-16  # the smallest step of 16 bit, -96 dB
 SOUNDING_LEVEL = float(np.log1p(10 ** (-60 / 20) / AMIN) / np.log1p(1 / AMIN))
 
 SLICE_SHAPE = (N_BINS, SLICE_FRAMES, 1)  # frequency bin, frame, channel
-SLICE_NAME = re.compile(r"(?P<piece>[^.].*)_(?P<index>\d{3,})\.npy")
+SLICE_NAME = re.compile(r"(?P<piece>[^.].*)_(?P<index>\d{3,})\.npy", re.DOTALL)  # a name may hold a line break
+LONGEST_PIECE = 240  # bytes of a piece's name; names of files have 255 at most, and those of slices end in _000.npy
 
 WINDOW = np.hanning(N_FFT).astype(np.float32)
 # Sum of the squared windows over a sample, for the inverse; both halves of a frame overlap one neighbour each.
@@ -42,9 +43,14 @@ def resample(audio: np.ndarray, sample_rate: int, target_rate: int) -> np.ndarra
         return audio
     import soxr
 
-    n_samples = -(-len(audio) * target_rate // sample_rate)
+    n_samples = count_resampled(len(audio), sample_rate, target_rate)
     resampled = soxr.resample(audio, sample_rate, target_rate)
     return np.pad(resampled[:n_samples], (0, n_samples - len(resampled[:n_samples])))
+
+
+def count_resampled(n_samples: int, sample_rate: int, target_rate: int) -> int:
+    """Return the number of samples of resampled audio: ceil(n_samples * target_rate / sample_rate)."""
+    return -(-n_samples * target_rate // sample_rate)
 
 
 def count_frames(n_samples: int) -> int:

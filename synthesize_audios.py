@@ -46,6 +46,9 @@ def parse_arguments() -> argparse.Namespace:
         default=[[(None, 0)]],
         help="preset of the notes: a number for all, or instrument=number for each (default: 0)",
     )
+    parser.add_argument(
+        "--max_minutes", type=cli.positive_float, default=120.0, help="longest piece to play, against damaged files"
+    )
     parser.add_argument("--jobs", type=cli.positive_int, help="pieces at a time (default: one a core)")
     parser.add_argument("--overwrite", action="store_true", help="replace audio that exists")
     arguments = parser.parse_args()
@@ -72,6 +75,7 @@ def main() -> int:
         Arrangement(
             arguments.playback_speed, arguments.duration_rate, arguments.transpose, sustain=not arguments.no_sustain
         ),
+        arguments.max_minutes,
         arguments.jobs,
         arguments.overwrite,
     )

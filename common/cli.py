@@ -1,11 +1,14 @@
 """The command line: arguments, errors of one line, exit statuses."""
 
 import argparse
+import io
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
+
+from common import failures
 
 INSTRUMENTS = ("keyboard_acoustic", "guitar_acoustic", "string_acoustic", "synth_lead_synthetic")
 
@@ -19,6 +22,10 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def __init__(self, doc: str | None) -> None:
         super().__init__(description=doc, formatter_class=_HelpFormatter, allow_abbrev=False)
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the default of each flag, by the name of its value."""
+        return {action.dest: action.default for action in self._actions if action.dest != "help"}
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with status 2."""
@@ -36,18 +43,38 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a script's `main` and exit: 0 done, 1 something failed along the way, 2 the call or its input is wrong."""
     program = os.path.basename(sys.argv[0])
+    _open_standard_streams()
     try:
         status = main() or 0
+        sys.stdout.flush()  # here its errors are caught
     except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(_one_line(f"{program}: {error}"), file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print(f"{program}: stopped; finished files are kept", file=sys.stderr)
         status = 1
-    except OSError as error:  # a full disk, a folder without permission to write
-        print(f"{program}: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails again
+        status = 1
+    except failures.expected() as error:  # a full disk, a folder without permission to write, a file that vanished
+        print(_one_line(f"{program}: {failures.describe(error)}"), file=sys.stderr)
         status = 1
     sys.exit(status)
+
+
+def _open_standard_streams() -> None:
+    """Make stdin, stdout and stderr usable where they are closed, and for all names of files.
+
+    The next files that are opened would get the descriptors of closed ones, and libraries would write messages to them.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+            setattr(sys, name, open(descriptor, "w" if descriptor else "r", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal's encoding has not
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def positive_int(text: str) -> int:
@@ -79,6 +106,14 @@ def fraction(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} must be at least 0 and below 1")
+    return value
+
+
+def seed(text: str) -> int:
+    """Parse the seed of a random generator, an integer from 0 to 2^32 - 1 (an argparse type)."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} must be from 0 to {2**32 - 1}")
     return value
 
 
@@ -126,7 +161,12 @@ def report_failures(failures: Iterable[tuple[str, str]], noun: str) -> int:
     """
     failures = sorted(failures)
     for name, reason in failures:
-        print(f"failed: {name}: {reason}", file=sys.stderr)
+        print(_one_line(f"failed: {name}: {reason}"), file=sys.stderr)
     if failures:
         print(f"{len(failures)} {noun} failed", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _one_line(text: str) -> str:
+    """Show the line breaks that names of files may hold instead of breaking the line."""
+    return "\\n".join(text.splitlines())

@@ -42,7 +42,10 @@ def start_tensorflow(gpu: int | None = None, deterministic: bool = False) -> str
         keras.config.set_floatx("float32")
         if deterministic:
             tf.config.experimental.enable_op_determinism()
-        gpus = [] if gpu == -1 else tf.config.list_physical_devices("GPU")
+        gpus = tf.config.list_physical_devices("GPU")
+        if gpu == -1:  # CUDA_VISIBLE_DEVICES hides CUDA's alone
+            tf.config.set_visible_devices([], "GPU")
+            gpus = []
         if gpus and (gpu or 0) < len(gpus):
             tf.config.set_visible_devices(gpus[gpu or 0], "GPU")
             tf.config.experimental.set_memory_growth(gpus[gpu or 0], True)

@@ -37,13 +37,13 @@ def save_spectrograms(path: Path, rows: Sequence[Mapping[str, np.ndarray]], titl
             picture = axis.imshow(
                 image, origin="lower", aspect="auto", cmap=_COLOR_MAP, vmin=0, vmax=1, extent=(0, seconds, 0, kilohertz)
             )
-            axis.set_title(name)
+            axis.set_title(_printable(name), parse_math=False)
         row_axes[0].set_ylabel("frequency (kHz)")
     for axis in axes[-1]:
         axis.set_xlabel("time (s)")
     figure.colorbar(picture, ax=axes, label="log-magnitude")
     if title:
-        figure.suptitle(title)
+        figure.suptitle(_printable(title), parse_math=False)
     _save(figure, path, dpi=100)
 
 
@@ -73,7 +73,7 @@ def save_animation(path: Path, frames: Sequence[Sequence[Mapping[str, np.ndarray
         for y, row in enumerate(rows):
             for x, (name, image) in enumerate(row.items()):
                 indices = np.round(np.clip(image[::-1], 0, 1) * (shades - 1)).astype(np.uint8)
-                draw.text((x * width + 2, y * height), name, fill=shades)
+                draw.text((x * width + 2, y * height), _printable(name), fill=shades)
                 picture.paste(Image.fromarray(indices), (x * width, y * height + caption))
         pictures.append(picture)
     durations = [milliseconds] * (len(pictures) - 1) + [4 * milliseconds]
@@ -147,6 +147,11 @@ def _label(metric: str) -> str:
             target = metric[len(name) :].strip("_")
             return f"{label}\n{target}" if target else label
     return metric
+
+
+def _printable(name: str) -> str:
+    """Replace what is not UTF-8 in the name of a file, which no font can draw."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _small_figure() -> tuple[Figure, Axes]:

@@ -1,7 +1,9 @@
 """Models by name: shipped in pretrained/, one's own in models/, or downloaded as pretrained/registry.json says."""
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from common import storage
 from common.cli import UserError
@@ -11,6 +13,7 @@ PRETRAINED = REPOSITORY / "pretrained"
 OWN_MODELS = REPOSITORY / "models"
 REGISTRY_NAME = "registry.json"
 GENERATOR_NAME = "generator.weights.h5"
+_PLAIN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # no path leads out of a folder with it
 
 
 def find(model: str | Path, folder: Path = PRETRAINED, cache: Path | None = None, flag: str = "--model") -> Path:
@@ -61,10 +64,30 @@ def read_registry(folder: Path = PRETRAINED) -> dict[str, dict[str, dict[str, st
     path = folder / REGISTRY_NAME
     registry = storage.read_json(path) if path.is_file() else {}
     for name, sources in registry.items():
-        described = isinstance(sources, dict) and all(isinstance(source, dict) for source in sources.values())
-        if not described or not all({"url", "sha256"} <= source.keys() for source in sources.values()):
-            raise UserError(f"{path} is damaged: {name} must have files with a url and a sha256; restore it")
+        if not isinstance(sources, dict) or not all(map(_is_source, sources.values())):
+            raise UserError(
+                f"{path} is damaged: {name} must have files with a url (https://…) and a sha256 (64 hexadecimal "
+                "digits); restore it"
+            )
+        for part in (name, *sources):  # they become a folder and its files
+            if not _PLAIN_NAME.fullmatch(part):
+                raise UserError(
+                    f"{path} is damaged: {part!r} must be a plain name of letters, digits, '_', '-' and '.'; restore it"
+                )
     return registry
+
+
+def _is_source(source: Any) -> bool:
+    """Tell whether a value of the registry says where a file is, and its SHA-256."""
+    if not isinstance(source, dict):
+        return False
+    url, sha256 = source.get("url"), source.get("sha256")
+    return (
+        isinstance(url, str)
+        and url.startswith(("https://", "http://"))  # the hash protects from what http does not
+        and isinstance(sha256, str)
+        and re.fullmatch(r"[0-9a-fA-F]{64}", sha256) is not None
+    )
 
 
 def shipped(folder: Path = PRETRAINED) -> list[str]:

@@ -1,17 +1,25 @@
-"""Files that are whole or absent, and the manifest of what a folder was made with."""
+"""Files that are whole or absent, locks, and the manifest of what a folder was made with."""
 
 import contextlib
+import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from common.cli import UserError
+
+LOCK_NAME = ".lock"
+_LONGEST_NAME = 255  # bytes, of all file systems in use
+_SAVE_SECONDS = 1.0
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike, durable: bool = True) -> Iterator[Path]:
     """Write a file as a whole or not at all.
 
     A run that is killed leaves `path` as it was. The temporary name begins with `.partial-` and keeps the extension,
@@ -19,19 +27,105 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
     Args:
         path: the file. Its folder is made if need be.
+        durable: whether the file must survive a power cut once the block has ended: it and its folder are synced to the
+            disk. That takes milliseconds; files that are quickly made again do without.
 
     Yields:
         A path in the same folder to write to. It is renamed to `path` when the block ends without an error.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
+    partial = _companion(path, ".partial-")
     try:
         yield partial
+        if durable:
+            sync(partial)
         os.replace(partial, path)
+        if durable and os.name == "posix":
+            sync(path.parent)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def lock(folder: Path, name: str = LOCK_NAME) -> Iterator[None]:
+    """Keep other processes out of an output folder while the block runs.
+
+    The lock ends with the process, however that ends. Its file, which is empty, stays.
+
+    Args:
+        folder: made if need be.
+        name: name of the lock's file.
+
+    Raises:
+        UserError: if another process holds the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = filelock.FileLock(folder / name, timeout=0)
+    try:
+        held.acquire()
+    except filelock.Timeout:
+        raise UserError(f"{folder} is in use by another run; wait for its end, or choose another folder") from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextlib.contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """Keep other processes from writing the same file while the block runs.
+
+    The lock ends with the process, however that ends. Its file is removed with the block.
+
+    Args:
+        path: the file. Its folder is made if need be.
+
+    Raises:
+        UserError: if another process holds the lock.
+    """
+    companion = _companion(path, ".lock-")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock(path.parent, companion.name))
+        except UserError:
+            raise UserError(f"{path} is being written by another run; wait for its end, or choose another") from None
+        held.callback(companion.unlink, missing_ok=True)  # before the release: afterwards, it may be another's
+        yield
+
+
+def _companion(path: Path, prefix: str) -> Path:
+    """Return the name of a hidden file next to `path`, with its extension; of a long name, a hash is taken."""
+    companion = path.with_name(prefix + path.name)
+    if len(os.fsencode(companion.name)) <= _LONGEST_NAME:
+        return companion
+    return path.with_name(f"{prefix}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}{path.suffix}")
+
+
+def remove_partial(folder: Path, recursive: bool = True) -> None:
+    """Remove what killed runs left in a folder and its subfolders; only for who holds the folder's lock."""
+    for partial in folder.rglob(".partial-*") if recursive else folder.glob(".partial-*"):
+        if partial.is_file():
+            partial.unlink(missing_ok=True)
+
+
+def is_plain(name: str) -> bool:
+    """Tell whether a name from a file is that of something in a folder, and leads nowhere else."""
+    return name not in ("", ".", "..") and Path(name).name == name
+
+
+def sync(path: Path) -> None:
+    """Sync a file or a folder to the disk, to survive a power cut; not all file systems can sync folders."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -42,7 +136,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def dump_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON to a path that `atomic_write` gave."""
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    # Bytes of file names that are not UTF-8 are lone surrogates, which become JSON's own escapes (\udce9).
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: str | os.PathLike) -> dict[str, Any]:
@@ -53,8 +149,9 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: not JSON ({error}); remove it or restore it") from None
+    except (ValueError, RecursionError) as error:  # a RecursionError: thousands of nested brackets
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is damaged: not JSON ({reason}); remove it or restore it") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} is damaged: it holds no JSON object; remove it or restore it")
     return value
@@ -95,14 +192,20 @@ class Manifest:
         self.settings = json.loads(json.dumps(settings))  # as it is read back: tuples become lists
         self.entries: dict[str, Any] = {}
         self.replaced: dict[str, Any] = {"settings": {}, "entries": {}}
+        self._saved, self._save_seconds = 0.0, 0.0
         self.existed = self.path.exists()
         if self.existed:
             recorded = {**self.replaced, **read_json(self.path)}
             old = recorded["settings"]
+            entries = recorded["entries"]
+            if not isinstance(old, dict) or not isinstance(entries, dict):
+                raise UserError(f"{self.path} is damaged: settings and entries must be objects; restore or remove it")
+            if not all(isinstance(entry, dict) for entry in entries.values()):
+                raise UserError(f"{self.path} is damaged: each entry must be an object; restore or remove it")
             if overwrite:
                 self.replaced = recorded
             elif old == self.settings:
-                self.entries = recorded["entries"]
+                self.entries = entries
             else:
                 changed = [key for key in {**old, **self.settings} if old.get(key) != self.settings.get(key)]
                 differences = "; ".join(f"{key} {old.get(key)} then, {self.settings.get(key)} now" for key in changed)
@@ -127,9 +230,9 @@ class Manifest:
         names, changed = [], 0
         for name, source in sources.items():
             entry = self.entries.get(name)
-            if entry and entry[source_key] == source and is_complete(name, entry):
+            if entry and entry.get(source_key) == source and is_complete(name, entry):
                 continue
-            changed += entry is not None and entry[source_key] != source
+            changed += entry is not None and entry.get(source_key) != source
             names.append(name)
         return names, changed
 
@@ -148,4 +251,16 @@ class Manifest:
 
     def save(self) -> None:
         """Write the manifest, atomically."""
+        started = time.monotonic()
         write_json(self.path, {"settings": self.settings, "entries": dict(sorted(self.entries.items()))})
+        self._saved = time.monotonic()
+        self._save_seconds = self._saved - started
+
+    def save_soon(self) -> None:
+        """Write the manifest unless that was done a moment ago.
+
+        A large manifest is written less often, so that all writing takes at most a twentieth of the time. The entries
+        since the last time are lost if the run is killed; their items are then made again. Call `save` at the end.
+        """
+        if time.monotonic() - self._saved > max(_SAVE_SECONDS, 20 * self._save_seconds):
+            self.save()

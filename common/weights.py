@@ -1,7 +1,11 @@
 """Weights of the networks, and the configuration that they need: saved together, loaded strictly."""
 
+import argparse
 import contextlib
+import errno
+import os
 import platform
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import storage
+from common import cli, storage, weights_file
 from common.cli import UserError
 from model import Generator
 
@@ -28,18 +32,27 @@ def versions() -> dict[str, str]:
 def save_model(folder: Path, networks: Mapping[str, keras.Model], config: Mapping[str, Any]) -> None:
     """Write the weights of networks as `<name>.weights.h5`, and `config.json` in the same folder: all of them or none.
 
-    All are written in full before the first one is renamed into place.
+    All are written in full before the first one is renamed into place. Whether they have room is checked first: on a
+    disk that fills up meanwhile, h5py prints errors of its own.
 
     Args:
         folder: the model's folder.
         networks: dict of name to network.
         config: dict of JSON values, with `model` (`base_filters` and `n_inputs` of the generator) at least.
+
+    Raises:
+        OSError: if the disk is full, or nothing can be written there.
     """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    needed = sum(4 * network.count_params() for network in networks.values())  # bytes; float32
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     with contextlib.ExitStack() as places:
         for name, network in networks.items():
-            weights_path = Path(folder) / f"{name}{WEIGHTS_EXTENSION}"
+            weights_path = folder / f"{name}{WEIGHTS_EXTENSION}"
             network.save_weights(places.enter_context(storage.atomic_write(weights_path)))
-        storage.dump_json(places.enter_context(storage.atomic_write(Path(folder) / CONFIG_NAME)), config)
+        storage.dump_json(places.enter_context(storage.atomic_write(folder / CONFIG_NAME)), config)
 
 
 def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
@@ -53,57 +66,79 @@ def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         The generator in float32, and the configuration, in which `model` has `base_filters` and `n_inputs`.
 
     Raises:
-        UserError: if there is no such file, or the weights are not exactly those of the network.
+        UserError: if there is no such file, the weights are not exactly those of the network, or values make no sense.
     """
     path = Path(path)
     if path.is_dir():
         path /= f"generator{WEIGHTS_EXTENSION}"
     if not path.is_file():
         raise UserError(f"--model {path} does not exist; it must be a model's folder or a file of weights (.h5)")
-    try:
-        with h5py.File(path, "r") as file:
-            group = file.get("model_weights", file)
-            if "layer_names" in group.attrs:
-                return _load_legacy(path, group)
-    except OSError:
-        raise UserError(f"--model {path} is not an HDF5 file; it must hold a generator's weights") from None
+    with weights_file.open_weights(path) as file:
+        weights_file.find_datasets(file)  # refuses links before one is followed
+        group = file.get("model_weights", file)
+        if "layer_names" in group.attrs:
+            return _load_legacy(path, group)
+        stored = weights_file.generator_size(weights_file.find_weights(file))
     config_path = path.parent / CONFIG_NAME
     if not config_path.is_file():
         raise UserError(f"--model {path} has no {CONFIG_NAME} in its folder; the two belong together")
-    config = storage.read_json(config_path)
-    try:
-        size = {key: int(config["model"][key]) for key in ("base_filters", "n_inputs")}
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{config_path} lacks model.base_filters or model.n_inputs; restore it") from None
-    generator = Generator(**size, random_init=False)
+    config = read_config(config_path)
+    configured = {key: config["model"][key] for key in stored}
+    if stored != configured:
+        raise UserError(f"{path} does not fit its configuration: it holds {stored}, {config_path} says {configured}")
+    generator = Generator(**stored, random_init=False)
     load_weights(generator, path)
     return generator, config
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the configuration of a model.
+
+    Raises:
+        UserError: if it lacks the size of the generator, or a part is not what it must be.
+    """
+    config = storage.read_json(path)
+    for section in ("model", "data", "arguments", "training", "versions", EQUALIZERS_KEY):
+        if not isinstance(config.get(section, {}), dict):
+            raise UserError(f"{path} is damaged: {section} must be an object; restore it")
+    size = config.get("model", {})
+    base_filters, n_inputs = size.get("base_filters"), size.get("n_inputs")
+    if type(base_filters) is not int or base_filters < 1 or type(n_inputs) is not int or n_inputs not in (1, 2):
+        raise UserError(
+            f"{path} is damaged: model.base_filters must be at least 1 and model.n_inputs 1 or 2, not {base_filters} "
+            f"and {n_inputs}; restore it"
+        )
+    for key in ("origin", "target"):  # they become names of folders
+        instruments = config.get(key) or []
+        names = instruments if isinstance(instruments, list) else [instruments]
+        if not all(map(_is_instrument, names)):
+            raise UserError(f"{path} is damaged: {key} must name instruments, not {instruments}; restore it")
+    pieces = config.get("data", {}).get("validation_pieces", [])
+    if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
+        raise UserError(f"{path} is damaged: data.validation_pieces must be a list of names; restore it")
+    return config
+
+
+def _is_instrument(value: Any) -> bool:
+    try:
+        return bool(cli.instrument_name(value))
+    except (argparse.ArgumentTypeError, TypeError):
+        return False
 
 
 def load_weights(network: keras.Model, path: Path) -> None:
     """Load a `.weights.h5` file into a network.
 
     Raises:
-        UserError: if it does not hold exactly the network's weights.
+        UserError: if it does not hold exactly the network's weights, or values make no sense.
     """
     expected = sorted(tuple(variable.shape) for variable in network.weights)
-    shapes = []
-    try:
-        with h5py.File(path, "r") as file:
-            # Keras keeps weights in groups named vars. Those of seed generators (dropout) are state, not weights.
-            file.visititems(
-                lambda name, item: (
-                    shapes.append(item.shape)
-                    if isinstance(item, h5py.Dataset) and "seed_generator" not in name
-                    else None
-                )
-            )
-        if sorted(shapes) != expected:
-            raise ValueError(f"it holds {len(shapes)} weights, not the {len(expected)} of this {network.name}'s shapes")
+    with weights_file.open_weights(path) as file:
+        shapes = sorted(dataset.shape for dataset in weights_file.find_weights(file))
+        if shapes != expected:
+            raise ValueError(f"its {len(shapes)} arrays are not the {len(expected)} of this {network.name}")
         network.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} does not fit its configuration or is damaged: {reason}") from None
+    weights_file.check_values(network, path)
 
 
 def load_weights_without_style(generator: keras.Model, path: Path) -> None:
@@ -150,26 +185,18 @@ def halve_weights(source: Path, destination: Path) -> None:
 
 
 def _load_legacy(path: Path, group: h5py.Group) -> tuple[keras.Model, dict[str, Any]]:
-    """Load weights by position: for each layer (a nested Sequential) its trainable weights, then the others."""
-    arrays = []
-    for layer_name in group.attrs["layer_names"]:
-        layer = group[layer_name]
-        arrays += [layer[weight_name][()] for weight_name in layer.attrs["weight_names"]]
-    kernel = arrays[0].shape if arrays else ()
-    if len(kernel) != 4 or kernel[2] not in (1, 2):
-        raise UserError(f"--model {path} holds no weights of a generator of this kind (first kernel: {kernel})")
-    size = {"base_filters": int(kernel[3]), "n_inputs": int(kernel[2])}
+    """Load weights by position."""
+    weights = weights_file.find_legacy_weights(group)
+    size = weights_file.generator_size(weights)
     generator = Generator(**size, random_init=False)
     expected = [tuple(variable.shape) for variable in generator.weights]
-    found = [array.shape for array in arrays]
+    found = [dataset.shape for dataset in weights]
     if found != expected:
         differing = next(
             (number for number, shapes in enumerate(zip(found, expected, strict=False)) if shapes[0] != shapes[1]),
             min(len(found), len(expected)),
         )
-        raise UserError(
-            f"--model {path} does not hold this generator's weights: {len(found)} arrays, {len(expected)} expected, "
-            f"and number {differing} differs"
-        )
-    generator.set_weights(arrays)
+        raise ValueError(f"it has {len(found)} arrays, a generator has {len(expected)}, and number {differing} differs")
+    generator.set_weights([dataset[()] for dataset in weights])
+    weights_file.check_values(generator, path)
     return generator, {"model": size, "legacy": True}

@@ -1,13 +1,23 @@
 """The `tf.data` pipeline that reads slice files in batches, and statistics over slices."""
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 import data
 from common.cli import UserError
-from dataset.slice_pairs import HEADER_BYTES, SlicePairs
+from dataset.slice_pairs import HEADER, SLICE_BYTES, SlicePairs
+
+_BITS_OF_ONE = 0x3C00  # as float16
+_REASON = "no float16 slice of (256, 256, 1) in [0, 1]; make it again (compute_features.py --overwrite)"
+
+
+class SliceError(OSError):
+    """A file is not a slice. The text names it."""
 
 
 def epoch_order(counts: Sequence[int], epoch: int, seed: int) -> np.ndarray:
@@ -66,10 +76,10 @@ def batches(
         drop_remainder: whether a last batch that is not full is left out.
 
     Returns:
-        Data set of tuples of float32 tensors (batch, 256, 256, 1) in [-1, 1]; int32 (batch,) for integers.
+        Data set of tuples of float32 tensors (batch, 256, 256, 1) in [-1, 1]; int32 (batch,) for integers. Where a file
+        is no slice, it raises an error that `checked` makes one line of.
     """
-    columns = [np.array(column) for column in columns]
-    columns = [column.astype(np.int32) if column.dtype.kind == "i" else column for column in columns]
+    columns = [_as_column(column) for column in columns]
     if order is not None:
         columns = [column[order] for column in columns]
 
@@ -88,9 +98,30 @@ def batches(
     return dataset.map(to_network, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
+def checked(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield from a data set of slices.
+
+    Raises:
+        SliceError: if a file is not a slice.
+        tf.errors.NotFoundError: if it has vanished.
+    """
+    try:
+        yield from batches
+    except tf.errors.InvalidArgumentError as error:  # of the assertion in `_read_slice`, or a defect
+        named = re.search(rf"\[(.*: {re.escape(_REASON)})\]", error.message, re.DOTALL)
+        if not named:
+            raise
+        raise SliceError(named[1]) from None
+
+
 def load_slices(paths: Sequence[str]) -> np.ndarray:
-    """Read slices as the networks see them: float32 array [shape=(n, 256, 256, 1)] in [-1, 1]."""
-    return np.stack([data.to_network(np.load(path).astype(np.float32)) for path in paths])
+    """Read slices as the networks see them: float32 array [shape=(n, 256, 256, 1)] in [-1, 1].
+
+    Raises:
+        SliceError: if a file is not a slice.
+    """
+    (images,) = next(checked(batches([paths], len(paths)).as_numpy_iterator()))
+    return images
 
 
 def unchanged_errors(sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
@@ -104,7 +135,7 @@ def unchanged_errors(sources: Sequence[str], targets: Sequence[str]) -> np.ndarr
         float32 array [shape=(n_pairs,)], on [-1, 1].
     """
     pipeline = batches((sources, targets), 32)
-    return np.concatenate([np.abs(t - s).mean(axis=(1, 2, 3)) for s, t in pipeline.as_numpy_iterator()])
+    return np.concatenate([np.abs(t - s).mean(axis=(1, 2, 3)) for s, t in checked(pipeline.as_numpy_iterator())])
 
 
 def mean_difference(pairs: SlicePairs, seed: int, at_most: int = 1000) -> np.ndarray:
@@ -120,7 +151,9 @@ def mean_difference(pairs: SlicePairs, seed: int, at_most: int = 1000) -> np.nda
     """
     order = np.random.default_rng(seed).permutation(len(pairs))[:at_most]
     pipeline = batches((pairs.sources, pairs.targets), 32, order)
-    differences = [(t - s).mean(axis=(2, 3)) / 2 for s, t in pipeline.as_numpy_iterator()]  # of [-1, 1] to [0, 1]
+    differences = [
+        (t - s).mean(axis=(2, 3)) / 2 for s, t in checked(pipeline.as_numpy_iterator())
+    ]  # of [-1, 1] to [0, 1]
     return np.concatenate(differences).mean(axis=0)
 
 
@@ -135,11 +168,31 @@ def sounding_fractions(paths: Sequence[str]) -> np.ndarray:
         sounds = tf.reduce_max(_read_slice(path), axis=(0, 2)) > data.SOUNDING_LEVEL
         return tf.reduce_mean(tf.cast(sounds, tf.float32))
 
-    dataset = tf.data.Dataset.from_tensor_slices(np.array(paths)).map(fraction, num_parallel_calls=tf.data.AUTOTUNE)
-    return np.concatenate(list(dataset.batch(256).as_numpy_iterator()))
+    dataset = tf.data.Dataset.from_tensor_slices(_as_column(paths))
+    dataset = dataset.map(fraction, num_parallel_calls=tf.data.AUTOTUNE)
+    return np.concatenate(list(checked(dataset.batch(256).as_numpy_iterator())))
+
+
+def _as_column(values: Sequence) -> np.ndarray:
+    """Convert paths to bytes, as names of files need not be UTF-8, and integers to int32."""
+    column = np.array(values)
+    return column.astype(np.int32) if column.dtype.kind == "i" else np.array(list(map(os.fsencode, values)))
 
 
 def _read_slice(path: tf.Tensor) -> tf.Tensor:
-    # The whole file as float16, header included, and the header cut off: one copy fewer than cutting the string.
-    values = tf.io.decode_raw(tf.io.read_file(path), tf.float16)
-    return tf.reshape(values[HEADER_BYTES // 2 :], data.SLICE_SHAPE)
+    # The whole file, header included, and the header cut off: one copy fewer than cutting the string. The length is
+    # fixed, so that the check below finds a file that has another one.
+    content = tf.io.read_file(path)
+    bits = tf.io.decode_raw(content, tf.uint16, fixed_length=SLICE_BYTES)[len(HEADER) // 2 :]
+    values = tf.bitcast(bits, tf.float16)
+    is_slice = (tf.strings.length(content) == SLICE_BYTES) & (tf.strings.substr(content, 0, len(HEADER)) == HEADER)
+    # As integers, the bits of all other values than 0 to 1 are above. Comparing floats takes longer; it is for zeros
+    # with a sign.
+    is_slice &= tf.cond(
+        tf.reduce_max(bits) <= _BITS_OF_ONE,
+        lambda: tf.constant(True),
+        lambda: tf.reduce_all((values >= 0) & (values <= 1)),
+    )
+    message = tf.strings.join([path, f": {_REASON}"])
+    with tf.control_dependencies([tf.debugging.Assert(is_slice, [message], summarize=1)]):
+        return tf.reshape(values, data.SLICE_SHAPE)

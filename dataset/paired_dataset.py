@@ -1,6 +1,9 @@
 """What a run learns from and is measured on: pairs of slices, split by piece, and styles if the network takes them."""
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +14,8 @@ from dataset import input_pipeline
 from dataset.augment import make_augment
 from dataset.slice_pairs import SlicePairs, find_pairs, fingerprint, split_pieces
 from dataset.style_pool import StylePool
+
+_N_HASHED = 64  # pairs of slices whose contents tell one data set from another
 
 
 class DatasetSettings(NamedTuple):
@@ -114,25 +119,33 @@ class PairedDataset:
         n_rows = max(self.train.counts) * len(settings.instrument_pairs)
         self.steps = input_pipeline.count_steps(n_rows, settings.batch_size, settings.steps_per_epoch)
 
-    def train_batches(self, epoch: int, first_step: int) -> tf.data.Dataset:
-        """Read the batches of an epoch from a step on: (source, target), or (source, style, target, target index)."""
+    def train_batches(self, epoch: int, first_step: int) -> Iterator[tuple[tf.Tensor, ...]]:
+        """Read the batches of an epoch from a step on: (source, target), or (source, style, target, target index).
+
+        Raises:
+            SliceError: on the way, if a file is not a slice.
+        """
         settings = self._settings
         order = input_pipeline.epoch_order(self.train.counts, epoch, settings.seed)[: self.steps * settings.batch_size]
         columns = self._columns(self.train, order, [settings.seed, epoch, 1])
         columns = [column[first_step * settings.batch_size :] for column in columns]
         batches = input_pipeline.batches(columns, settings.batch_size, drop_remainder=True)
         if not settings.augment:
-            return batches
+            return input_pipeline.checked(batches)
         augment = make_augment(settings.seed, epoch)
         batches = batches.enumerate(first_step).map(
             lambda step, batch: (augment(step, batch[0]), *batch[1:]), num_parallel_calls=tf.data.AUTOTUNE
         )
-        return batches.prefetch(tf.data.AUTOTUNE)
+        return input_pipeline.checked(batches.prefetch(tf.data.AUTOTUNE))
 
-    def validation_batches(self) -> tf.data.Dataset:
-        """Read the validation batches, with the same styles each time; the last batch may be smaller."""
+    def validation_batches(self) -> Iterator[tuple[tf.Tensor, ...]]:
+        """Read the validation batches, with the same styles each time; the last batch may be smaller.
+
+        Raises:
+            SliceError: on the way, if a file is not a slice.
+        """
         columns = self._columns(self.validation, np.arange(len(self.validation)), [self._settings.seed, 0, 2])
-        return input_pipeline.batches(columns, self._settings.batch_size)
+        return input_pipeline.checked(input_pipeline.batches(columns, self._settings.batch_size))
 
     def unchanged_errors(self) -> dict[str, float]:
         """Compute the validation errors of the unchanged source: dict of metric, as in the history, to float."""
@@ -179,6 +192,7 @@ class PairedDataset:
         return {
             "slices": len(self.train),
             "fingerprint": fingerprint(self.train.sources, self.train.targets),
+            "content": _hash_sample(self.train),
             "validation_slices": len(self.validation) if self.validation else 0,
             "validation_pieces": sorted(self.validation_pieces),
         }
@@ -220,3 +234,12 @@ class PairedDataset:
             chosen = indices == index
             styles[chosen] = pool.draw(pieces[chosen], rng)
         return side.sources[order], styles.astype(str), side.targets[order], indices
+
+
+def _hash_sample(side: _Side) -> str:
+    """Hash the contents of some pairs of slices, spread over all, to 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for row in np.linspace(0, len(side) - 1, min(len(side), _N_HASHED)).round().astype(int):
+        for path in (side.sources[row], side.targets[row]):
+            digest.update(Path(path).read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,9 +1,11 @@
 """Pairs of slice files: found in data sets, split by piece, and traced back to the audio that they were made from."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+import io
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,9 +13,18 @@ import data
 from common import storage
 from common.cli import UserError
 
-MANIFEST_NAME = "features.json"  # in a data set: where its slices come from
-HEADER_BYTES = 128  # of a .npy file of this shape and type, whatever NumPy version wrote it
-_SLICE_BYTES = HEADER_BYTES + 2 * int(np.prod(data.SLICE_SHAPE))
+MANIFEST_NAME = "features.json"  # in a data set: what belongs to it, and where it comes from
+
+
+def _make_header() -> bytes:
+    """Return what a .npy file of this shape and type begins with, whatever NumPy version wrote it."""
+    file = io.BytesIO()
+    np.save(file, np.empty(data.SLICE_SHAPE, np.float16))
+    return file.getvalue()[: file.getvalue().index(b"\n") + 1]
+
+
+HEADER = _make_header()
+SLICE_BYTES = len(HEADER) + 2 * int(np.prod(data.SLICE_SHAPE))
 
 
 class SlicePairs(NamedTuple):
@@ -98,7 +109,7 @@ def split_pieces(
     Returns:
         The pieces for training, and the pieces for validation.
     """
-    ordered = sorted(set(pieces), key=lambda piece: hashlib.sha256(f"{seed}/{piece}".encode()).digest())
+    ordered = sorted(set(pieces), key=lambda piece: hashlib.sha256(os.fsencode(f"{seed}/{piece}")).digest())
     count = min(max(least, round(validation_split * len(ordered))), len(ordered) - least)
     if not validation_split or len(ordered) < 2 * least:
         count = 0
@@ -113,42 +124,89 @@ def fingerprint(*columns: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for column in columns:
         for path in column:
-            digest.update("/".join(Path(path).parts[-2:]).encode() + b"\n")
+            digest.update(os.fsencode("/".join(Path(path).parts[-2:])) + b"\n")
     return digest.hexdigest()[:16]
 
 
 def recording_path(dataset_path: str | Path, instrument: str, piece: str) -> Path | None:
-    """Return the audio that slices were made from, as compute_features.py recorded it; None if it is not there."""
-    record_path = Path(dataset_path) / MANIFEST_NAME
-    if not record_path.is_file():
-        return None
-    entry = storage.read_json(record_path).get("entries", {}).get(f"{instrument}/{piece}", {})
-    path = Path(entry.get("path", ""))
+    """Return the audio that slices were made from, as compute_features.py recorded it; None if it is not there.
+
+    Raises:
+        UserError: if the record is damaged.
+    """
+    entry = (read_record(Path(dataset_path)) or {}).get(f"{instrument}/{piece}", {})
+    path = Path(str(entry.get("path", "")))
     return path if path.is_file() else None
 
 
+def read_record(dataset_path: Path) -> dict[str, dict[str, Any]] | None:
+    """Read what belongs to a data set: dict of `<instrument>/<piece>` to entry; None without features.json.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    path = dataset_path / MANIFEST_NAME
+    if not path.is_file():
+        return None
+    entries = storage.read_json(path).get("entries", {})
+    if not isinstance(entries, dict) or not all(map(is_entry, entries.values())):
+        raise UserError(f"{path} is damaged: an entry holds no number of slices; restore it, or remove it")
+    return entries
+
+
+def is_entry(entry: Any) -> bool:
+    """Tell whether a value of features.json is an entry: an object with a number of slices."""
+    return isinstance(entry, dict) and isinstance(entry.get("slices"), int)
+
+
+def is_slice(entry: os.DirEntry) -> bool:
+    """Tell whether a file is a slice: float16, (256, 256, 1), in C order, of the right size.
+
+    The values are not read; the input pipeline checks them.
+    """
+    if not entry.is_file():  # a pipe would block, a dead link cannot be opened
+        return False
+    with open(entry.path, "rb", buffering=0) as file:
+        return os.fstat(file.fileno()).st_size == SLICE_BYTES and file.read(len(HEADER)) == HEADER
+
+
 def _usable_slices(dataset_path: Path, instrument: str, notices: list[str]) -> dict[tuple[str, int], str]:
-    """Find the slices of an instrument that can be read: dict of (piece, index) to path."""
+    """Find the slices of an instrument that belong and can be read: dict of (piece, index) to path."""
     if not dataset_path.is_dir():
         raise UserError(f"--dataset_path {dataset_path} is not a folder; compute_features.py makes one")
     found = data.find_slices(dataset_path / instrument)
     if not found:
         folders = ", ".join(sorted(path.name for path in dataset_path.iterdir() if path.is_dir())) or "no folders"
         raise UserError(f"--dataset_path {dataset_path} holds no slices of {instrument}; it holds {folders}")
-    first = min(entry.path for entries in found.values() for entry in entries.values())
-    with open(first, "rb") as file:
-        header = file.read(HEADER_BYTES)
-    if header.startswith(b"\x93NUMPY") and b"fortran_order': True" in header:
-        raise UserError(f"{first} is stored in Fortran order; make the slices again (compute_features.py --overwrite)")
-    slices, damaged = {}, 0
+    record = read_record(dataset_path)
+    slices: dict[tuple[str, int], str] = {}
+    damaged: list[str] = []
+    n_strangers = 0
     for piece, entries in found.items():
+        n_listed = _count_listed(record, instrument, piece)
         for index, entry in entries.items():
-            if entry.stat().st_size == _SLICE_BYTES:
+            if n_listed is not None and index >= n_listed:
+                n_strangers += 1
+            elif is_slice(entry):
                 slices[piece, index] = entry.path
             else:
-                damaged += 1
+                damaged.append(entry.path)
+    folder = dataset_path / instrument
     if damaged:
         notices.append(
-            f"{dataset_path / instrument}: {damaged} files are no float16 slices of (256, 256, 1) and are left out"
+            f"{folder}: {len(damaged)} files are no float16 slices of (256, 256, 1) and are left out "
+            f"({Path(min(damaged)).name}{', …' if len(damaged) > 1 else ''}); compute_features.py makes them again"
         )
+    if n_strangers:
+        notices.append(
+            f"{folder}: {n_strangers} slices are not listed in {MANIFEST_NAME} and are left out; "
+            "compute_features.py says which"
+        )
+    if not slices:
+        raise UserError(f"--dataset_path {dataset_path} holds no slices of {instrument} to use: {notices[-1]}")
     return slices
+
+
+def _count_listed(record: Mapping[str, dict] | None, instrument: str, piece: str) -> int | None:
+    """Return the number of slices of a piece that belong; None if nothing is recorded, so that all do."""
+    return None if record is None else record.get(f"{instrument}/{piece}", {"slices": 0})["slices"]

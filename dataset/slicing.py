@@ -1,19 +1,26 @@
-"""Audio → slice files: log-magnitude images of 256 frames, the images that the networks see."""
+"""Audio → slice files: log-magnitude images of 256 frames, the images that the networks see.
 
+features.json is the truth of what belongs to a data set: training reads no slice that it does not list. The file
+survives a power cut; slices may come out of one empty or cut short, and the next run makes those again.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 import data
-from common import audio, storage
+from common import audio, failures, storage
 from common.cli import UserError, report_failures
 from common.progress import in_parallel
-from dataset.slice_pairs import MANIFEST_NAME
+from dataset.slice_pairs import MANIFEST_NAME, is_entry, is_slice
 
 AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg")
-_SAVE_EVERY = 20  # files between two writes of the manifest
 
 Key = tuple[str, str]  # instrument and piece
+Failures = list[tuple[str, str]]  # file and reason
+Slices = dict[str, dict[str, dict[int, os.DirEntry]]]  # instrument to piece to index to file
 
 
 def compute_features(audios_path: Path, features_path: Path, jobs: int | None, overwrite: bool) -> int:
@@ -23,63 +30,79 @@ def compute_features(audios_path: Path, features_path: Path, jobs: int | None, o
         audios_path: folder of `<instrument>/<piece>` audio files.
         features_path: folder that gets `<instrument>/<piece>_<index>.npy`.
         jobs: files at a time; None for one a core.
-        overwrite: whether slices that are there may be replaced.
+        overwrite: whether slices that are there may be replaced. Those that the replaced run made of audio that is not
+            there any more are removed.
 
     Returns:
         The script's exit status: 1 if a file could not be cut.
 
     Raises:
-        UserError: if there is no audio, or the folder holds other slices.
+        UserError: if there is no audio, the folder holds other slices, or another process writes to it.
     """
-    found, failures = find_audio(audios_path)
-    slices = {instrument: data.find_slices(features_path / instrument) for instrument in {name for name, _ in found}}
-    manifest = _open_manifest(features_path, slices, overwrite)
+    found, failed = find_audio(audios_path)
+    with storage.lock(features_path):
+        return _fill(found, failed, features_path, jobs, overwrite)
+
+
+def _fill(found: dict[Key, Path], failed: Failures, features_path: Path, jobs: int | None, overwrite: bool) -> int:
+    """Do what `compute_features` does, in a folder that is locked."""
+    manifest = _open_manifest(features_path, overwrite)
     keys = {"/".join(key): key for key in found}
+    slices = _find_slices(features_path, {*keys, *manifest.entries, *manifest.replaced["entries"]})
+    if not overwrite:
+        manifest.refuse_foreign_files(Path(file.path) for files in slices.values() for file in _files(files.values()))
+    _remove_replaced(manifest, keys, slices)
 
     def is_complete(name: str, entry: dict) -> bool:
         instrument, piece = keys[name]
-        return set(slices[instrument].get(piece, ())) == set(range(entry["slices"]))
+        files = slices[instrument].get(piece, {})
+        return set(files) == set(range(entry["slices"])) and all(map(is_slice, files.values()))
 
-    fingerprints = {name: storage.fingerprint(found[key]) for name, key in keys.items()}
+    fingerprints = {}
+    for name, key in keys.items():
+        try:
+            fingerprints[name] = storage.fingerprint(found[key])
+        except OSError as error:
+            failed.append((str(found[key]), failures.describe(error)))
     pending, n_changed = manifest.pending(fingerprints, "audio", is_complete)
+    for name in pending:  # while a piece is cut, its slices may be of different audio
+        manifest.entries.pop(name, None)
+    manifest.save()
+    pending.sort(key=lambda name: -fingerprints[name][0])  # long files first, so that no thread ends with one
     calls = [(keys[name], found[keys[name]], features_path / keys[name][0]) for name in pending]
-    calls.sort(key=lambda call: -call[1].stat().st_size)  # long files first, so that no thread ends with one
 
     counts = []
     try:
-        for number, (key, outcome) in enumerate(in_parallel(compute_slices, calls, jobs, "files"), 1):
+        for key, outcome in in_parallel(compute_slices, calls, jobs, "files"):
             instrument, piece = key
+            name = "/".join(key)
             count = outcome if isinstance(outcome, int) else 0
             for index in set(slices[instrument].get(piece, ())) - set(range(count)):  # of longer audio
                 data.slice_path(features_path / instrument, piece, index).unlink(missing_ok=True)
             if not count:
-                failures.append((str(found[key]), str(outcome)))
-                manifest.entries.pop("/".join(key), None)
+                failed.append((str(found[key]), str(outcome)))
                 continue
             counts.append(count)
-            manifest.entries["/".join(key)] = {
-                "slices": count,
-                "audio": storage.fingerprint(found[key]),
-                "path": str(found[key].resolve()),
-            }
-            if number % _SAVE_EVERY == 0:
-                manifest.save()
+            manifest.entries[name] = {"slices": count, "audio": fingerprints[name], "path": str(found[key].resolve())}
+            manifest.save_soon()
     finally:
         manifest.save()
 
     print(
         f"{sum(counts)} slices of {len(counts)} files written to {features_path}, "
-        f"{len(found) - len(calls)} files were there already"
+        f"{len(fingerprints) - len(calls)} files were there already"
         + (f" ({n_changed} made again: their audio changed)" if n_changed else "")
     )
-    return report_failures(failures, "audio files")
+    _report_others(manifest, {*keys}, slices)
+    return report_failures(failed, "audio files")
 
 
-def find_audio(audios_path: Path) -> tuple[dict[Key, Path], list[tuple[str, str]]]:
+def find_audio(audios_path: Path) -> tuple[dict[Key, Path], Failures]:
     """Find audio files below instrument folders.
 
     Returns:
-        dict of (instrument, piece) to path, and a list of (path, reason) of files whose name another file has already.
+        dict of (instrument, piece) to path, and a list of (path, reason) of what cannot be read, or has the name of
+        another file.
 
     Raises:
         UserError: if there is no such folder, or no audio in it.
@@ -87,19 +110,28 @@ def find_audio(audios_path: Path) -> tuple[dict[Key, Path], list[tuple[str, str]
     if not audios_path.is_dir():
         raise UserError(f"--audios {audios_path} is not a folder; it must hold <instrument>/<piece>.wav")
     found: dict[Key, Path] = {}
-    failures = []
+    failed: Failures = []
     for folder in sorted(path for path in audios_path.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        for path in sorted(folder.iterdir()):
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            failed.append((str(folder), failures.describe(error)))
+            continue
+        for path in paths:
             if path.suffix.lower() not in AUDIO_EXTENSIONS or path.name.startswith("."):
                 continue
             key = folder.name, path.stem
-            if key in found:
-                failures.append((str(path), f"would have the slices of {found[key].name}; rename one of them"))
+            if reason := failures.why_no_file(path):
+                failed.append((str(path), reason))
+            elif len(os.fsencode(path.stem)) > data.LONGEST_PIECE:
+                failed.append((str(path), f"its name is longer than {data.LONGEST_PIECE} bytes; rename it"))
+            elif key in found:
+                failed.append((str(path), f"would have the slices of {found[key].name}; rename one of them"))
             else:
                 found[key] = path
-    if not found:
+    if not found and not failed:
         raise UserError(f"--audios {audios_path} holds no <instrument>/<piece> file in WAV, FLAC or OGG")
-    return found, failures
+    return found, failed
 
 
 def compute_slices(key: Key, path: Path, folder: Path) -> tuple[Key, int | str]:
@@ -117,17 +149,22 @@ def compute_slices(key: Key, path: Path, folder: Path) -> tuple[Key, int | str]:
     try:
         count = 0
         for count, image in enumerate(data.slices(audio.load_audio(path)), 1):
-            with (
-                storage.atomic_write(data.slice_path(folder, piece, count - 1)) as partial,
-                open(partial, "wb") as file,
-            ):
+            slice_path = data.slice_path(folder, piece, count - 1)
+            with storage.atomic_write(slice_path, durable=False) as partial, open(partial, "wb") as file:
                 np.save(file, image.astype(np.float16, order="C"))  # the only order that training reads
         return key, count
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         return key, str(error)
+    except failures.expected() as error:
+        return key, failures.describe(error, folder)
 
 
-def _open_manifest(features_path: Path, slices: dict, overwrite: bool) -> storage.Manifest:
+def _open_manifest(features_path: Path, overwrite: bool) -> storage.Manifest:
+    """Open features.json.
+
+    Raises:
+        UserError: if it is damaged, or of another program's settings.
+    """
     settings = {
         "sample_rate": data.SAMPLE_RATE,
         "n_fft": data.N_FFT,
@@ -136,8 +173,46 @@ def _open_manifest(features_path: Path, slices: dict, overwrite: bool) -> storag
         "amin": data.AMIN,
     }
     manifest = storage.Manifest(features_path / MANIFEST_NAME, settings, overwrite)
-    if not overwrite:
-        entries = (entry for pieces in slices.values() for entries in pieces.values() for entry in entries.values())
-        manifest.refuse_foreign_files(Path(entry.path) for entry in entries)
-    manifest.save()
+    if not all(map(is_entry, manifest.entries.values())):
+        raise UserError(f"{manifest.path} is damaged: an entry holds no number of slices; --overwrite makes all again")
     return manifest
+
+
+def _find_slices(features_path: Path, names: Iterable[str]) -> Slices:
+    """Find the slices of all instruments that are named, and remove what killed runs left between them."""
+    instruments = {name.partition("/")[0] for name in names}
+    # A name from features.json must not lead out of the folder.
+    folders = {instrument: features_path / instrument for instrument in instruments if storage.is_plain(instrument)}
+    for folder in folders.values():
+        storage.remove_partial(folder, recursive=False)
+    return {instrument: data.find_slices(folder) for instrument, folder in folders.items()}
+
+
+def _files(pieces: Iterable[Mapping[int, os.DirEntry]]) -> list[os.DirEntry]:
+    return [file for files in pieces for file in files.values()]
+
+
+def _remove_replaced(manifest: storage.Manifest, keys: Iterable[str], slices: Slices) -> None:
+    """Remove the slices that the replaced run made of audio that is not there any more."""
+    for name in set(manifest.replaced["entries"]) - set(keys):
+        instrument, _, piece = name.partition("/")
+        for file in slices.get(instrument, {}).pop(piece, {}).values():
+            Path(file.path).unlink(missing_ok=True)
+
+
+def _report_others(manifest: storage.Manifest, keys: set[str], slices: Slices) -> None:
+    """Say what the folder holds besides the slices of this run's audio."""
+    n_gone = len(set(manifest.entries) - keys)
+    if n_gone:
+        print(f"{n_gone} files are not below --audios any more; their slices stay, unless you --overwrite")
+    strangers = {
+        f"{instrument}/{piece}": files
+        for instrument, pieces in slices.items()
+        for piece, files in pieces.items()
+        if f"{instrument}/{piece}" not in manifest.entries.keys() | keys
+    }
+    if strangers:
+        print(
+            f"{len(_files(strangers.values()))} slices are not listed in {MANIFEST_NAME}, and no training reads them; "
+            f"remove them: {min(strangers)}_*.npy{', …' if len(strangers) > 1 else ''}"
+        )

@@ -1,7 +1,9 @@
 """MIDI files as note events."""
 
 import bisect
+import io
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,10 @@ LOWEST_PITCH, HIGHEST_PITCH = 21, 108  # A0 and C8: the keys of a piano, and NSy
 DRUM_CHANNEL = 9
 SUSTAIN_PEDAL, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 120, 123  # controllers
 DEFAULT_TEMPO = 500_000  # microseconds a quarter note, where a file sets none
+
+_LARGEST_FILE = 10_000_000  # bytes; a symphony takes one tenth of it, and reading it takes minutes
+_LONGEST_NUMBER = 10_000  # bytes that may continue a number (it has 4 at most) or be a text without ASCII
+_LAST_TICK = 2**53  # ticks are exact up to it as float64
 
 
 class NoteEvent(NamedTuple):
@@ -62,9 +68,12 @@ def read_midi(path: Path, sustain: bool = True) -> list[NoteEvent]:
 
     Raises:
         ValueError: if the file is not a MIDI file that can be played.
+        OSError: if it cannot be opened.
     """
     messages, ticks_per_beat = _read_messages(path)
     last_tick = messages[-1].tick if messages else 0
+    if last_tick > _LAST_TICK:
+        raise ValueError("is damaged: it has times of more than 2^53 ticks")
     notes = _pair_notes(messages, last_tick)
     if not notes:
         return []
@@ -108,14 +117,22 @@ def arrange(
 
 def _read_messages(path: Path) -> tuple[list[_TimedMessage], int]:
     """Read the messages of all tracks in the order of time, and the ticks per beat."""
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ValueError(f"has more than {_LARGEST_FILE // 1_000_000} MB; a MIDI file of a piece is smaller")
+    content = path.read_bytes()
+    # mido would take minutes to read them as one number.
+    if max(map(len, re.findall(rb"[\x80-\xff]+", content)), default=0) > _LONGEST_NUMBER:
+        raise ValueError("is damaged: it has numbers that do not end")
     try:
-        midi = mido.MidiFile(path, clip=True)
-    except OSError as error:
+        midi = mido.MidiFile(file=io.BytesIO(content), clip=True)
+    except OSError as error:  # mido's own, of a file that is not MIDI
         raise ValueError(str(error) or "not a MIDI file") from None
     except Exception as error:  # for damaged files, mido raises IndexError, KeyError, EOFError and more
         raise ValueError(f"not a MIDI file that can be read ({type(error).__name__}: {error})") from None
     if midi.type == 2:
         raise ValueError("MIDI type 2 (independent sequences) cannot be played as one piece")
+    if midi.ticks_per_beat == 0 or (midi.ticks_per_beat < 0 and midi.ticks_per_beat & 0xFF == 0):
+        raise ValueError("is damaged: its time division has 0 ticks")
     messages = []
     for index, track in enumerate(midi.tracks):
         ticks = itertools.accumulate(message.time for message in track)
@@ -194,11 +211,11 @@ def _ticks_to_seconds(ticks: np.ndarray, ticks_per_beat: int, messages: Sequence
         float64 array of the same shape.
     """
     if ticks_per_beat < 0:  # SMPTE: frames a second in the upper byte (negated), ticks a frame in the lower
-        return ticks / (-(ticks_per_beat >> 8) * max(1, ticks_per_beat & 0xFF))
+        return ticks / (-(ticks_per_beat >> 8) * (ticks_per_beat & 0xFF))
     changes = [(0, DEFAULT_TEMPO)]
     changes += [(tick, message.tempo) for tick, _, message in messages if message.type == "set_tempo"]
     change_ticks, tempos = np.array(changes).T
-    seconds_per_tick = tempos / (1e6 * max(1, ticks_per_beat))
+    seconds_per_tick = tempos / (1e6 * ticks_per_beat)
     change_seconds = np.concatenate([[0.0], np.cumsum(np.diff(change_ticks) * seconds_per_tick[:-1])])
     latest = np.searchsorted(change_ticks, ticks, side="right") - 1
     return change_seconds[latest] + (ticks - change_ticks[latest]) * seconds_per_tick[latest]

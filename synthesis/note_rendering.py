@@ -1,20 +1,25 @@
-"""Instruments of a note source → single-note recordings named and shaped as NSynth's."""
+"""Instruments of a note source → single-note recordings named and shaped as NSynth's.
+
+render_notes.json has an entry for each instrument that was begun, with the number of its notes: 0 until all of them are
+there. The file survives a power cut; notes may come out of one cut short, and the next run renders their instrument
+again.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import soundfile
 
-from common import storage
-from common.audio import PEAK_LEVEL
-from common.cli import UserError
+from common import failures, storage
+from common.audio import PEAK_LEVEL, open_to_write
+from common.cli import UserError, report_failures
 from common.progress import progress
 from synthesis.note_sources import NoteSource
-from synthesis.notes import NOTE_RATE, find_notes, note_name
+from synthesis.notes import NOTE_RATE, NOTE_SAMPLES, find_notes, note_name
 
 MANIFEST_NAME = "render_notes.json"
+_NOTE_BYTES = 2 * NOTE_SAMPLES  # of a file at least
 _SILENT = 1 / 32768  # notes that stay below one step of 16 bits are left out
 
 
@@ -57,39 +62,50 @@ def render_notes(
         overwrite: whether notes that are there may be replaced.
 
     Returns:
-        The script's exit status.
+        The script's exit status: 1 if an instrument could not be rendered.
 
     Raises:
-        UserError: if the source lacks a program or plays nothing, or the folder holds notes of another source.
+        UserError: if the source lacks a program or plays nothing, the folder holds notes of another source, or another
+            process writes to it.
     """
     if (folder / "audio").is_dir():
         folder /= "audio"
     for instrument in instruments:
         source.select(instrument.bank, instrument.program)
-    manifest = storage.Manifest(folder / MANIFEST_NAME, {"format": 1})
-    existing = find_notes(folder) if folder.is_dir() else {}
     settings = {
         "source": source.name,
         "sha256": source.sha256,
         "pitches": [pitches[0], pitches[-1]],
         "velocities": list(velocities),
     }
-    jobs = _list_jobs(instruments, preset, settings, manifest, existing, overwrite)
-    if not jobs:
-        return 0
-    gain = PEAK_LEVEL / _find_peak(source, instruments, pitches, velocities[-1])
-    notes = [(pitch, velocity) for pitch in pitches for velocity in velocities]
-    for job in jobs:
-        manifest.entries[job.key] = {**job.settings, "notes": 0}
-        manifest.save()
-        for path in existing.get((job.instrument.name, preset), {}).values():
-            Path(path).unlink()
-        source.select(job.instrument.bank, job.instrument.program)
-        n_written, message = _render_instrument(source, folder, job.instrument.name, preset, notes, gain)
-        manifest.entries[job.key]["notes"] = n_written
-        manifest.save()
-        print(f"{job.key}: {message}")
-    return 0
+    with storage.lock(folder):
+        storage.remove_partial(folder, recursive=False)
+        manifest = storage.Manifest(folder / MANIFEST_NAME, {"format": 1})
+        existing = find_notes(folder)
+        jobs = _list_jobs(instruments, preset, settings, manifest, existing, overwrite)
+        if not jobs:
+            return 0
+        gain = PEAK_LEVEL / _find_peak(source, instruments, pitches, velocities[-1])
+        notes = [(pitch, velocity) for pitch in pitches for velocity in velocities]
+        failed = []
+        for job in jobs:
+            manifest.entries[job.key] = {**job.settings, "notes": 0}
+            manifest.save()
+            for path in existing.get((job.instrument.name, preset), {}).values():
+                Path(path).unlink(missing_ok=True)
+            source.select(job.instrument.bank, job.instrument.program)
+            try:
+                n_written, message = _render_instrument(source, folder, job.instrument.name, preset, notes, gain)
+            except failures.expected() as error:  # a full disk, for example
+                failed.append((job.key, failures.describe(error, folder)))
+                continue
+            if not n_written:
+                failed.append((job.key, f"{source.name} plays none of these pitches with it; choose other --pitches"))
+                continue
+            manifest.entries[job.key]["notes"] = n_written
+            manifest.save()
+            print(f"{job.key}: {message}")
+    return report_failures(failed, "instruments")
 
 
 def _list_jobs(
@@ -106,8 +122,10 @@ def _list_jobs(
         key = f"{instrument.name}_{preset:03d}"
         wanted = {**settings, "bank": instrument.bank, "program": instrument.program}
         known = dict(manifest.entries.get(key, {}))
-        n_recorded, n_found = known.pop("notes", None), len(existing.get((instrument.name, preset), {}))
-        if known == wanted and n_found == n_recorded and not overwrite:
+        paths = list(map(Path, existing.get((instrument.name, preset), {}).values()))
+        n_recorded, n_found = known.pop("notes", 0), len(paths)
+        is_whole = all(path.is_file() and path.stat().st_size > _NOTE_BYTES for path in paths)
+        if known == wanted and n_found == n_recorded != 0 and is_whole and not overwrite:
             print(f"{key} is there already")
             continue
         if n_found and known != wanted and not overwrite:
@@ -146,9 +164,13 @@ def _render_instrument(
             continue  # outside the range of the SoundFont's instrument
         n_clipped += peak > 1
         n_written += 1
-        with storage.atomic_write(folder / note_name(name, preset, pitch, velocity)) as partial:
-            pcm = np.clip(np.rint(samples * 32767), -32768, 32767).astype(np.int16)
-            soundfile.write(partial, pcm, NOTE_RATE, subtype="PCM_16")
+        pcm = np.clip(np.rint(samples * 32767), -32768, 32767).astype(np.int16)
+        path = folder / note_name(name, preset, pitch, velocity)
+        with (
+            storage.atomic_write(path, durable=False) as partial,
+            open_to_write(partial, NOTE_RATE, 1, "PCM_16") as file,
+        ):
+            file.write(pcm)
     n_silent = len(notes) - n_written
     message = f"{n_written} notes written"
     message += f", {n_silent} silent ones left out" if n_silent else ""

@@ -1,12 +1,15 @@
 """Sources of single notes: SoundFonts that FluidSynth plays, and additive tones that need neither."""
 
+import ctypes
 import hashlib
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
 import soxr
 
+from common.audio import silent_libraries
 from common.cli import UserError
 from synthesis.notes import HELD_SECONDS, NOTE_RATE, NOTE_SAMPLES
 
@@ -15,6 +18,7 @@ from synthesis.notes import HELD_SECONDS, NOTE_RATE, NOTE_SAMPLES
 SYNTH_RATE = 48_000
 # With this gain a voice at full scale in both channels, and layered voices too, stay within FluidSynth's 16 bits.
 SYNTH_GAIN = 0.4
+_FLUID_ERROR, _FLUID_LEVELS = 1, 5  # of its log: panic 0, error 1, warning 2, information 3, debugging 4
 
 # Parameters of the additive tones: harmonics fall off as 1 / number ** slope; attack and decay (to 1 / e) in seconds;
 # vibrato in cents; level of the even harmonics. Families without an entry sound like the first one.
@@ -82,11 +86,19 @@ class SoundFont:
             while block := file.read(1 << 20):
                 digest.update(block)
         self.sha256 = digest.hexdigest()[:16]
+        self._log, self._keep = _take_log(fluidsynth)
         settings = {"synth.reverb.active": 0, "synth.chorus.active": 0, "synth.polyphony": 64}
         self._synth = fluidsynth.Synth(gain=SYNTH_GAIN, samplerate=float(SYNTH_RATE), channels=16, **settings)
-        self._font = self._synth.sfload(str(path))
+        try:
+            with silent_libraries():
+                self._font = self._synth.sfload(str(path))
+        except UnicodeEncodeError:
+            raise UserError(f"--soundfont {path}: FluidSynth takes only names in UTF-8; rename it") from None
+        said = f" (FluidSynth: {self._log[0]}{', …' if len(self._log) > 1 else ''})" if self._log else ""
         if self._font < 0:
-            raise UserError(f"--soundfont {path} cannot be read as a SoundFont; it must be a .sf2 or .sf3 file")
+            raise UserError(f"--soundfont {path} cannot be read as a SoundFont{said}; it must be a .sf2 or .sf3 file")
+        if said:
+            print(f"{path} may be damaged{said}")
 
     def select(self, bank: int, program: int) -> None:
         """Choose the instrument; see `NoteSource`."""
@@ -109,6 +121,26 @@ class SoundFont:
             raise UserError(f"{self.name}: pitch {pitch} at velocity {velocity} exceeds the 16 bits of FluidSynth")
         mono = stereo.mean(axis=1, dtype=np.float32) / 32768
         return soxr.resample(mono, SYNTH_RATE, NOTE_RATE)[:NOTE_SAMPLES]
+
+
+def _take_log(fluidsynth: ModuleType) -> tuple[list[str], Any]:
+    """Collect the errors that FluidSynth would write to stderr, and drop its warnings.
+
+    Returns:
+        The list that gets the errors, and what must live as long as FluidSynth is used.
+    """
+    errors: list[str] = []
+    log_function = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+    def collect(level: int, message: bytes, _: Any) -> None:
+        if level <= _FLUID_ERROR:
+            errors.append(message.decode(errors="replace").strip())
+
+    function = log_function(collect)
+    if library := getattr(fluidsynth, "_fl", None):  # pyfluidsynth's handle of the library
+        for level in range(_FLUID_LEVELS):
+            library.fluid_set_log_function(level, function, None)
+    return errors, function
 
 
 class AdditiveTones:

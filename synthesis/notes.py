@@ -1,14 +1,16 @@
 """Single-note recordings named and shaped as NSynth's, and the synthesizer that plays MIDI with them."""
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
+from common import failures
+from common.audio import AudioError, Reader
 from common.cli import UserError
 from synthesis.midi import NoteEvent
 
@@ -20,6 +22,8 @@ NOTE_NAME = re.compile(
     r"(?P<instrument>[a-z]+(?:_[a-z]+)+)_(?P<preset>\d{3})-(?P<pitch>\d{3})-(?P<velocity>\d{3})\.wav"
 )
 
+_LONGEST_SECONDS = 60  # of a recording of one note
+_HIGHEST_PEAK = 1.001  # of a recording in floating point; up to it, cutting off to full scale does not show
 _EXAMPLE = "keyboard_acoustic_000-060-100.wav"
 
 # The level to which every instrument's notes are scaled: the root mean square of their first half second (a typical
@@ -103,6 +107,19 @@ class NoteBank:
                 recordings[instrument, pitch, velocity] = read_note(path)
         return cls(recordings)
 
+    def find_silent(self) -> list[tuple[str, int, int]]:
+        """Find the notes without any sound: keys of `recordings`.
+
+        Raises:
+            UserError: if an instrument has no others.
+        """
+        silent = [key for key, samples in self.recordings.items() if not samples.any()]
+        for name in self.instruments:
+            n_silent = sum(key[0] == name for key in silent)
+            if n_silent == sum(key[0] == name for key in self.recordings):
+                raise UserError(f"--nsynth_path: all {n_silent} notes of {name} are silent")
+        return silent
+
     def nearest(self, instrument: str, pitch: int, velocity: int) -> tuple[str, int, int] | None:
         """Return the key of the note with the pitch and the nearest velocity; None if the pitch is missing."""
         velocities = self._velocities.get((instrument, pitch))
@@ -139,20 +156,32 @@ def read_note(path: str | Path) -> np.ndarray:
         int16 array [shape=(n_samples,)].
 
     Raises:
-        UserError: if it is no audio, or empty.
+        UserError: if it is no audio, empty, louder than full scale, or longer than a note.
     """
+    parts, peak = [], 0.0
     try:
-        samples, rate = soundfile.read(path, dtype="int16")
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{path} is not an audio file that can be read ({error.error_string})") from None
-    if samples.ndim == 2 or rate != NOTE_RATE:
-        samples = samples.astype(np.float32) if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
-        if rate != NOTE_RATE:
-            samples = soxr.resample(samples, rate, NOTE_RATE)
-        samples = np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
-    if len(samples) == 0:
+        with Reader(path) as reader:
+            rate = reader.sample_rate
+            for block in reader.blocks():
+                if reader.n_samples > _LONGEST_SECONDS * rate:
+                    raise AudioError(f"is longer than {_LONGEST_SECONDS} s; it must be a recording of one note")
+                parts.append(block[0] if len(block) == 1 else block.mean(axis=0))
+                if reader.subtype in ("FLOAT", "DOUBLE"):  # integers end at full scale
+                    peak = max(peak, float(np.abs(block).max()))
+            if reason := reader.cut_off():
+                raise AudioError(reason)
+    except AudioError as error:
+        raise UserError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {failures.describe(error)}") from None
+    if not parts:
         raise UserError(f"{path} is an empty recording; a note must have samples")
-    return samples
+    if peak > _HIGHEST_PEAK:
+        raise UserError(f"{path} has a peak of {peak:.3g}; full scale is 1: make all notes softer by the same factor")
+    samples = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    if rate != NOTE_RATE:
+        samples = soxr.resample(samples, rate, NOTE_RATE)
+    return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
 
 
 class NoteSynthesizer:
@@ -179,6 +208,12 @@ class NoteSynthesizer:
             if all(self.bank.nearest(name, event.pitch, event.velocity) for name in self.bank.instruments)
         ]
         return events_kept, len(events) - len(events_kept)
+
+    def count_seconds(self, events: Sequence[NoteEvent]) -> float:
+        """Return how long `render` plays events, without the last release; infinite if that is no number."""
+        if not all(math.isfinite(event.end) for event in events):
+            return float("inf")
+        return max(min(event.end, event.start + self.bank.longest / NOTE_RATE) for event in events)
 
     def render(self, events: Sequence[NoteEvent], instrument: str) -> np.ndarray:
         """Play events with one instrument.

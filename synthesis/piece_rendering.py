@@ -1,19 +1,24 @@
-"""MIDI files × notes → one recording per piece and instrument, which differ in timbre alone."""
+"""MIDI files × notes → one recording per piece and instrument, which differ in timbre alone.
 
+synthesis.json has an entry for each piece that is complete. The file survives a power cut; audio may come out of one
+empty or cut short, and the next run makes that again.
+"""
+
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import soundfile
 import soxr
 
-from common import storage
-from common.audio import PEAK_LEVEL
+from common import failures, storage
+from common.audio import BLOCK_SAMPLES, PEAK_LEVEL, open_to_write
 from common.cli import UserError, report_failures
 from common.progress import in_parallel
-from data import SAMPLE_RATE
+from data import LONGEST_PIECE, SAMPLE_RATE
 from synthesis.midi import arrange, read_midi
 from synthesis.notes import NOTE_RATE, NoteBank, NoteSynthesizer
 
@@ -47,6 +52,7 @@ def synthesize_audios(
     audios_path: str,
     presets: Mapping[str, int],
     arrangement: Arrangement,
+    max_minutes: float,
     jobs: int | None,
     overwrite: bool,
 ) -> int:
@@ -58,45 +64,64 @@ def synthesize_audios(
         audios_path: folder that gets `<instrument>/<piece>.wav`.
         presets: dict of instrument to the preset of its notes.
         arrangement: how the pieces are played.
+        max_minutes: a longer piece is not played.
         jobs: pieces at a time; None for one a core.
-        overwrite: whether audio that is there may be replaced.
+        overwrite: whether audio that is there may be replaced. What the replaced run made and this one does not is
+            removed.
 
     Returns:
         The script's exit status: 1 if a MIDI file could not be played.
 
     Raises:
-        UserError: if notes or MIDI files are missing, or the folder holds other audio.
+        UserError: if notes or MIDI files are missing or cannot be used, the folder holds other audio, or another
+            process writes to it.
     """
-    pieces, failures = find_pieces(Path(midi_path))
+    pieces, failed = find_pieces(Path(midi_path))
     folder = Path(audios_path)
     bank = NoteBank.load(nsynth_path, presets)
+    if silent := bank.find_silent():
+        print(f"{len(silent)} of {len(bank.recordings)} notes are silent, such as {'-'.join(map(str, silent[0]))}")
     synthesizer = NoteSynthesizer(bank, bank.gains())
     targets = {piece: {instrument: folder / instrument / f"{piece}.wav" for instrument in presets} for piece in pieces}
-    manifest = _open_manifest(folder, presets, arrangement, synthesizer, targets, overwrite)
-    fingerprints = {piece: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for piece, path in pieces.items()}
-    pending, n_changed = manifest.pending(
-        fingerprints, "midi", lambda piece, _: all(target.exists() for target in targets[piece].values())
-    )
-    # Long pieces first, so that no thread is left alone with one at the end.
-    pending.sort(key=lambda piece: -pieces[piece].stat().st_size)
-    calls = [(synthesizer, arrangement, piece, pieces[piece], targets[piece]) for piece in pending]
-    counts = []
-    for piece, outcome in in_parallel(_synthesize_job, calls, jobs, "pieces"):
-        if isinstance(outcome, str):
-            failures.append((str(pieces[piece]), outcome))
-            continue
-        counts.append(outcome)
-        manifest.entries[piece] = {"midi": fingerprints[piece], **outcome}
+    fingerprints = {}
+    for piece, path in pieces.items():
+        try:
+            fingerprints[piece] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        except OSError as error:
+            failed.append((str(path), failures.describe(error)))
+    with storage.lock(folder):
+        manifest = _open_manifest(folder, presets, arrangement, synthesizer, targets, overwrite)
+        pending, n_changed = manifest.pending(
+            fingerprints, "midi", lambda piece, entry: _is_complete(targets[piece].values(), entry)
+        )
+        for piece in pending:  # while it is made, its recordings may differ from each other
+            manifest.entries.pop(piece, None)
         manifest.save()
-    _print_summary(folder, counts, len(presets), len(pieces) - len(pending), n_changed)
-    return report_failures(failures, "MIDI files")
+        # Long pieces first, so that no thread is left alone with one at the end.
+        sizes = {piece: pieces[piece].stat().st_size for piece in pending if pieces[piece].exists()}
+        pending.sort(key=lambda piece: -sizes.get(piece, 0))
+        calls = [(synthesizer, arrangement, max_minutes, piece, pieces[piece], targets[piece]) for piece in pending]
+        counts = []
+        try:
+            for piece, outcome in in_parallel(_synthesize_job, calls, jobs, "pieces"):
+                if isinstance(outcome, str):
+                    failed.append((str(pieces[piece]), outcome))
+                    continue
+                counts.append(outcome)
+                manifest.entries[piece] = {"midi": fingerprints[piece], **outcome}
+                manifest.save_soon()
+        finally:
+            manifest.save()
+        _print_summary(folder, counts, len(presets), len(fingerprints) - len(pending), n_changed)
+        _report_others(folder, manifest, presets, targets)
+    return report_failures(failed, "MIDI files")
 
 
 def find_pieces(midi_path: Path) -> tuple[dict[str, Path], list[tuple[str, str]]]:
     """Find MIDI files and name their pieces: the path below `midi_path` without its extension, folders joined with -.
 
     Returns:
-        dict of piece to path, and a list of (path, reason) of files whose name another file has already.
+        dict of piece to path, and a list of (path, reason) of what cannot be read, or has the name of another file.
 
     Raises:
         UserError: if there is no such folder, or no MIDI file in it.
@@ -104,28 +129,37 @@ def find_pieces(midi_path: Path) -> tuple[dict[str, Path], list[tuple[str, str]]
     if not midi_path.is_dir():
         raise UserError(f"--midi_path {midi_path} is not a folder; it must hold .mid or .midi files")
     pieces: dict[str, Path] = {}
-    failures = []
+    failed = []
     for path in sorted(midi_path.rglob("*")):
-        if path.suffix.lower() not in MIDI_EXTENSIONS or path.name.startswith(".") or not path.is_file():
+        if path.suffix.lower() not in MIDI_EXTENSIONS or path.name.startswith(".") or path.is_dir():
             continue
         piece = "-".join(path.relative_to(midi_path).with_suffix("").parts)
-        if piece in pieces:
-            failures.append((str(path), f"would be named {piece} as {pieces[piece]} is; rename one of them"))
+        if reason := failures.why_no_file(path):
+            failed.append((str(path), reason))
+        elif len(os.fsencode(piece)) > LONGEST_PIECE:
+            failed.append((str(path), f"with its folders, its name is longer than {LONGEST_PIECE} bytes; rename them"))
+        elif piece in pieces:
+            failed.append((str(path), f"would be named {piece} as {pieces[piece]} is; rename one of them"))
         else:
             pieces[piece] = path
-    if not pieces:
+    if not pieces and not failed:
         raise UserError(f"--midi_path {midi_path} holds no .mid or .midi file")
-    return pieces, failures
+    return pieces, failed
 
 
 def synthesize_piece(
-    synthesizer: NoteSynthesizer, arrangement: Arrangement, midi_file: Path, targets: Mapping[str, Path]
+    synthesizer: NoteSynthesizer,
+    arrangement: Arrangement,
+    max_minutes: float,
+    midi_file: Path,
+    targets: Mapping[str, Path],
 ) -> dict[str, Any]:
     """Play one MIDI file with all instruments and write it.
 
     Args:
         synthesizer: plays the notes.
         arrangement: how the piece is played.
+        max_minutes: the largest length.
         midi_file: the MIDI file.
         targets: dict of instrument to the WAV file to write.
 
@@ -133,7 +167,8 @@ def synthesize_piece(
         Counts of the piece, for the manifest.
 
     Raises:
-        PieceError: if there is nothing to write.
+        PieceError: if there is nothing to write, or too much.
+        OSError: if the MIDI file cannot be read, or audio not be written; `failures.expected` has other types.
     """
     *changes, sustain = arrangement
     try:
@@ -145,6 +180,9 @@ def synthesize_piece(
     playable, n_left_out = synthesizer.playable(events)
     if not playable:
         raise PieceError(f"has {len(events)} notes, and none that all of the instruments have")
+    minutes = synthesizer.count_seconds(playable) / 60
+    if minutes > max_minutes:
+        raise PieceError(f"lasts {minutes:.4g} minutes; --max_minutes {max_minutes:g} is the most that is played")
     mixes = {instrument: synthesizer.render(playable, instrument) for instrument in targets}
     factor, n_samples = _write_mixes(mixes, targets)
     return {
@@ -169,26 +207,57 @@ def _write_mixes(mixes: Mapping[str, np.ndarray], targets: Mapping[str, Path]) -
     remaining = list(targets)
     while remaining:
         instrument = remaining.pop(0)
-        audio = soxr.resample(mixes[instrument], NOTE_RATE, SAMPLE_RATE)
-        audio *= np.float32(factor)
-        peak = float(max(audio.max(), -audio.min()))
+        with storage.atomic_write(targets[instrument], durable=False) as partial:
+            peak, n_samples = _write_resampled(partial, mixes[instrument], factor)
         if peak > 1:
             factor *= PEAK_LEVEL / peak
             remaining = list(targets)
-            continue
-        with storage.atomic_write(targets[instrument]) as partial:
-            soundfile.write(partial, audio, SAMPLE_RATE, subtype="PCM_16")
-    return factor, len(audio)
+    return factor, n_samples
+
+
+def _write_resampled(path: Path, mix: np.ndarray, factor: float) -> tuple[float, int]:
+    """Write a 16 kHz mix times a factor at 44.1 kHz, block by block; return its peak and its number of samples."""
+    resampler = soxr.ResampleStream(NOTE_RATE, SAMPLE_RATE, 1, dtype="float32")
+    peak, n_samples = 0.0, 0
+    with open_to_write(path, SAMPLE_RATE, 1, "PCM_16") as file:
+        for first in range(0, len(mix), BLOCK_SAMPLES):
+            is_last = first + BLOCK_SAMPLES >= len(mix)
+            block = resampler.resample_chunk(mix[first : first + BLOCK_SAMPLES], last=is_last)
+            block *= np.float32(factor)
+            peak = max(peak, float(block.max(initial=0)), -float(block.min(initial=0)))
+            n_samples += len(block)
+            file.write(block)
+    return peak, n_samples
 
 
 def _synthesize_job(
-    synthesizer: NoteSynthesizer, arrangement: Arrangement, piece: str, midi_file: Path, targets: Mapping[str, Path]
+    synthesizer: NoteSynthesizer,
+    arrangement: Arrangement,
+    max_minutes: float,
+    piece: str,
+    midi_file: Path,
+    targets: Mapping[str, Path],
 ) -> tuple[str, dict[str, Any] | str]:
     """Return the piece with its counts, or with the reason why it was not written."""
     try:
-        return piece, synthesize_piece(synthesizer, arrangement, midi_file, targets)
-    except (PieceError, OSError) as error:  # an OSError: a full disk, for example
-        return piece, str(error)
+        return piece, synthesize_piece(synthesizer, arrangement, max_minutes, midi_file, targets)
+    except PieceError as error:
+        reason = str(error)
+    except failures.expected() as error:  # a full disk, for example
+        reason = failures.describe(error, next(iter(targets.values())).parent)
+    for target in targets.values():  # all recordings of a piece are of one version of it
+        with contextlib.suppress(OSError):
+            target.unlink(missing_ok=True)
+    return piece, reason
+
+
+def _is_complete(targets: Iterable[Path], entry: Mapping[str, Any]) -> bool:
+    """Tell whether all recordings of a piece are there and as long as its entry says."""
+    seconds = entry.get("seconds")
+    if not isinstance(seconds, (int, float)):
+        return False
+    least = 2 * int((seconds - 0.001) * SAMPLE_RATE)  # bytes; the entry is rounded to 1 ms
+    return all(target.is_file() and target.stat().st_size >= least for target in targets)
 
 
 def _open_manifest(
@@ -199,7 +268,10 @@ def _open_manifest(
     targets: Mapping[str, Mapping[str, Path]],
     overwrite: bool,
 ) -> storage.Manifest:
-    """Open the manifest of a folder of audio; remove what a replaced run made and this one will not make again."""
+    """Open the manifest of a folder of audio; remove what a replaced run made and this one will not make again.
+
+    Also removes what killed runs left half-written.
+    """
     settings = {
         "presets": dict(sorted(presets.items())),
         **arrangement._asdict(),
@@ -210,12 +282,34 @@ def _open_manifest(
     manifest = storage.Manifest(folder / MANIFEST_NAME, settings, overwrite)
     if not overwrite:
         manifest.refuse_foreign_files(path for paths in targets.values() for path in paths.values() if path.exists())
-    for piece in manifest.replaced["entries"]:
-        for instrument in manifest.replaced["settings"].get("presets", {}):
+    replaced = manifest.replaced["settings"].get("presets", {})
+    # A name from synthesis.json must not lead out of the folder.
+    instruments = set(filter(storage.is_plain, [*presets, *(replaced if isinstance(replaced, dict) else ())]))
+    for piece in filter(storage.is_plain, manifest.replaced["entries"]):
+        for instrument in instruments:
             if piece not in targets or instrument not in presets:
                 (folder / instrument / f"{piece}.wav").unlink(missing_ok=True)
-    manifest.save()
+    for instrument in instruments:
+        storage.remove_partial(folder / instrument, recursive=False)
     return manifest
+
+
+def _report_others(
+    folder: Path, manifest: storage.Manifest, presets: Iterable[str], targets: Mapping[str, Mapping[str, Path]]
+) -> None:
+    """Say what the folder holds besides the recordings of this run's MIDI files."""
+    n_gone = len(set(manifest.entries) - set(targets))
+    if n_gone:
+        print(f"{n_gone} pieces are not below --midi_path any more; their audio stays, unless you --overwrite")
+    known = manifest.entries.keys() | targets.keys()
+    strangers = sorted(
+        path for instrument in presets for path in (folder / instrument).glob("*.wav") if path.stem not in known
+    )
+    if strangers:
+        print(
+            f"{len(strangers)} files are not listed in {MANIFEST_NAME}, such as {strangers[0]}; "
+            "remove them, unless you put them there: compute_features.py cuts them, too"
+        )
 
 
 def _print_summary(

@@ -262,12 +262,13 @@ def test_loud_pieces_keep_their_balance_and_do_not_clip_or_wrap(tmp_path):
     assert peaks[ORIGIN, "chord50"] != pytest.approx(peaks[TARGET, "chord50"], rel=0.05)
 
 
-def test_silent_notes_make_silent_audio(tmp_path):
+def test_an_instrument_of_silent_notes_is_refused(tmp_path):
     write_note(tmp_path / "notes", ORIGIN, 60, 100, level=0)
     write_midi(tmp_path / "midi" / "a.mid", [note_messages(0, 480, 60)])
     arguments = ("--nsynth_path", tmp_path / "notes", "--midi_path", tmp_path / "midi", "--instruments", ORIGIN)
-    run_script("synthesize_audios.py", *arguments, "--audios_path", tmp_path / "audios", check=0)
-    assert not soundfile.read(tmp_path / "audios" / ORIGIN / "a.wav")[0].any()
+    result = run_script("synthesize_audios.py", *arguments, "--audios_path", tmp_path / "audios", check=2)
+    assert "all 1 notes of keyboard_acoustic are silent" in one_line(result.stderr)
+    assert not (tmp_path / "audios").exists()
 
 
 def test_overwriting_leaves_nothing_of_other_settings(tmp_path, notes_path):

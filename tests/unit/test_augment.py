@@ -69,7 +69,7 @@ def test_targets_stay_and_a_resumed_run_gets_the_same_sources(dataset_path):
         examples = PairedDataset(
             DatasetSettings([dataset_path], [(ORIGIN, TARGET)], 4, validation_split=0.25, augment=augmented)
         )
-        return list(examples.train_batches(1, first_step).as_numpy_iterator())
+        return [tuple(tensor.numpy() for tensor in batch) for batch in examples.train_batches(1, first_step)]
 
     plain, augmented = batches(False), batches(True)
     for (source, target), (changed, same) in zip(plain, augmented, strict=True):

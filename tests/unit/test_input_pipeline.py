@@ -4,6 +4,7 @@ import soundfile
 from conftest import ORIGIN, TARGET, write_slices
 
 import data
+from common import failures
 from common.cli import UserError
 from dataset import input_pipeline, slice_pairs, slicing
 
@@ -92,3 +93,45 @@ def test_training_reads_the_spectrograms_that_were_cut(tmp_path):
     expected = data.log_magnitude(data.stft(audio))[:, :512]
     for image in (source, target):
         np.testing.assert_allclose(np.concatenate(image[..., 0], axis=1), data.to_network(expected), atol=2e-3)
+
+
+@pytest.mark.parametrize("value", [1.001, -1e-7, np.nan, -np.nan, np.inf, -np.inf])
+def test_values_that_no_slice_has_are_never_trained_on(tmp_path, value):
+    write_slices(tmp_path, {"a": 2})
+    path = tmp_path / ORIGIN / "a_001.npy"
+    image = np.load(path)
+    image[200, 100, 0] = value
+    np.save(path, image)
+    (pairs,), _ = slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
+    for read in (
+        lambda: list(input_pipeline.checked(input_pipeline.batches((pairs.sources, pairs.targets), 2))),
+        lambda: input_pipeline.load_slices(pairs.sources),
+        lambda: input_pipeline.sounding_fractions(pairs.sources),
+    ):
+        with pytest.raises(input_pipeline.SliceError) as caught:
+            read()
+        line = failures.describe(caught.value)
+        assert line == f"{path}: {line.partition(': ')[2]}"
+        assert "no float16 slice of (256, 256, 1) in [0, 1]" in line
+
+
+def test_zeros_with_a_sign_are_zeros(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((256, 256, 1), -0.0, np.float16))
+    assert (input_pipeline.load_slices([str(tmp_path / "a.npy")]) == -1).all()
+
+
+def test_a_slice_that_is_cut_off_or_vanishes_is_named(tmp_path):
+    write_slices(tmp_path, {"a": 2})
+    paths = [str(tmp_path / ORIGIN / f"a_00{index}.npy") for index in range(2)]
+    (tmp_path / ORIGIN / "a_000.npy").write_bytes(b"cut")
+    (tmp_path / ORIGIN / "a_001.npy").unlink()
+    for path in paths:
+        with pytest.raises(failures.expected()) as caught:
+            input_pipeline.load_slices([path])
+        assert failures.describe(caught.value).startswith(path)
+
+
+def test_slices_may_have_names_that_are_not_utf8(tmp_path):
+    write_slices(tmp_path, {"caf\udce9": 2})
+    (pairs,), _ = slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
+    assert len(list(input_pipeline.batches((pairs.sources, pairs.targets), 2))) == 1

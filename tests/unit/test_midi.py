@@ -132,3 +132,33 @@ def test_pitches_outside_the_piano_move_by_octaves(pitch, transpose, expected):
     arranged, moved = arrange([NoteEvent(pitch, 90, 0.0, 1.0)], transpose=transpose)
     assert arranged[0].pitch == expected
     assert moved == (expected != pitch + transpose)
+
+
+@pytest.mark.parametrize("division", [b"\0\0", b"\xe7\0"])
+def test_a_time_division_of_no_ticks_is_refused(tmp_path, division):
+    path = write_midi(tmp_path / "a.mid", [note_messages(0, QUARTER, 60)])
+    content = bytearray(path.read_bytes())
+    content[12:14] = division
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="0 ticks"):
+        read_midi(path)
+
+
+def track(content):
+    return b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk" + len(content).to_bytes(4, "big") + content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (track(b"\0\x90\x3c\x40" + b"\xff" * 9 + b"\x7f\x80\x3c\x40\0\xff\x2f\0"), "2.53 ticks"),
+        (track(b"\xff" * 20_000), "do not end"),
+        (track(b"") + bytes(10_000_001), "more than 10 MB"),
+    ],
+    ids=["tick", "number", "size"],
+)
+def test_numbers_and_files_without_bounds_are_refused(tmp_path, content, message):
+    path = tmp_path / "a.mid"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_midi(path)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +15,7 @@ from synthesis.notes import (
     NoteBank,
     NoteSynthesizer,
     find_notes,
+    read_note,
 )
 
 UNIT_GAINS = {ORIGIN: 1.0, TARGET: 1.0}
@@ -147,8 +150,53 @@ def test_missing_instruments_are_named(tmp_path, instrument, preset, message):
 
 def test_unreadable_and_empty_notes_are_named(tmp_path):
     (tmp_path / f"{ORIGIN}_000-060-100.wav").write_bytes(b"RIFF")
-    with pytest.raises(UserError, match=r"060-100\.wav is not an audio file"):
+    with pytest.raises(UserError, match=r"060-100\.wav: not an audio file"):
         NoteBank.load(tmp_path, {ORIGIN: 0})
     soundfile.write(tmp_path / f"{ORIGIN}_000-060-100.wav", np.zeros(0), 16_000)
     with pytest.raises(UserError, match="empty"):
         NoteBank.load(tmp_path, {ORIGIN: 0})
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE", "PCM_24"])
+def test_a_note_is_the_same_however_it_is_stored(tmp_path, subtype):
+    path = write_note(tmp_path, ORIGIN, 60, 100)
+    expected = read_note(path)
+    samples, rate = soundfile.read(path)
+    soundfile.write(tmp_path / "other.wav", samples, rate, subtype=subtype)
+    np.testing.assert_array_equal(read_note(tmp_path / "other.wav"), expected)
+    np.testing.assert_array_equal(expected, soundfile.read(path, dtype="int16")[0])
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "message"),
+    [
+        (np.full(16_000, 1.5), 16_000, "has a peak of 1.5"),
+        (np.full(16_000, 1e30), 16_000, "holds samples of 1e"),
+        (np.full(100, 0.5), 1, "rate of 1 Hz"),
+        (np.zeros(61 * 4_000), 4_000, "longer than 60 s"),
+    ],
+    ids=["loud", "absurd", "rate", "length"],
+)
+def test_recordings_that_are_no_notes_are_refused(tmp_path, samples, rate, message):
+    soundfile.write(tmp_path / f"{ORIGIN}_000-060-100.wav", samples, rate, subtype="FLOAT")
+    with pytest.raises(UserError, match=message):
+        NoteBank.load(tmp_path, {ORIGIN: 0})
+
+
+def test_pipes_and_dead_links_among_the_notes_are_named(tmp_path):
+    path = tmp_path / f"{ORIGIN}_000-060-100.wav"
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=r"060-100\.wav: is not a regular file"):
+        NoteBank.load(tmp_path, {ORIGIN: 0})
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"060-100\.wav: .*no such file"):
+        NoteBank.load(tmp_path, {ORIGIN: 0})
+
+
+def test_silent_notes_are_found_and_silent_instruments_refused(tmp_path):
+    write_note(tmp_path, ORIGIN, 60, 100, level=0)
+    with pytest.raises(UserError, match="all 1 notes of keyboard_acoustic are silent"):
+        NoteBank.load(tmp_path, {ORIGIN: 0}).find_silent()
+    write_note(tmp_path, ORIGIN, 62, 100)
+    assert NoteBank.load(tmp_path, {ORIGIN: 0}).find_silent() == [(ORIGIN, 60, 100)]

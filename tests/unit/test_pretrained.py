@@ -124,3 +124,48 @@ def test_the_shipped_models_are_found_by_name(monkeypatch, tmp_path):
     assert pretrained.find(name) == pretrained.PRETRAINED / name
     with pytest.raises(UserError, match=f"is shipped: --pretrained {name}"):
         pretrained.find(f"models/{name}", flag="--pretrained")
+
+
+GOOD = {"url": "https://example.org/generator.weights.h5", "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [
+        {"a": {"generator.weights.h5": {**GOOD, "url": 3}}},
+        {"a": {"generator.weights.h5": {**GOOD, "url": "file:///etc/passwd"}}},
+        {"a": {"generator.weights.h5": {**GOOD, "sha256": None}}},
+        {"a": {"generator.weights.h5": {**GOOD, "sha256": ""}}},
+        {"a": {"generator.weights.h5": {**GOOD, "sha256": "0" * 63}}},
+        {"a": {"generator.weights.h5": {"url": GOOD["url"]}}},
+        {"a": {"generator.weights.h5": [GOOD]}},
+        {"a": [GOOD]},
+        {"a": 3},
+        {"a": {"../../outside": GOOD}},
+        {"a": {"/etc/outside": GOOD}},
+        {"a": {"..": GOOD}},
+        {"a": {"b\\outside": GOOD}},
+        {"a": {"": GOOD}},
+        {"../outside": {"generator.weights.h5": GOOD}},
+        {"/outside": {"generator.weights.h5": GOOD}},
+        {"..": {"generator.weights.h5": GOOD}},
+        ["a"],
+    ],
+)
+def test_a_damaged_registry_is_one_line_and_nothing_is_fetched(monkeypatch, tmp_path, registry):
+    monkeypatch.setattr(pretrained, "_fetch", None)
+    (tmp_path / pretrained.REGISTRY_NAME).write_text(json.dumps(registry))
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "no_such_model"):
+        with pytest.raises(UserError, match=r"registry\.json") as error:
+            pretrained.find(name, tmp_path, tmp_path / "cache")
+        one_line(str(error.value))
+    with pytest.raises(UserError, match=r"registry\.json"):
+        pretrained.describe(tmp_path, tmp_path / "cache")
+    assert not (tmp_path / "cache").is_dir()
+
+
+def test_a_registry_that_is_right_is_read(tmp_path):
+    registry = {"keyboard_acoustic_2_any": {"generator.weights.h5": GOOD, "config.json": GOOD}}
+    (tmp_path / pretrained.REGISTRY_NAME).write_text(json.dumps(registry))
+    assert pretrained.read_registry(tmp_path) == registry

@@ -1,3 +1,6 @@
+import json
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -102,5 +105,70 @@ def test_slices_in_another_order_are_refused(tmp_path):
     for instrument in (ORIGIN, TARGET):
         (tmp_path / instrument).mkdir()
         np.save(tmp_path / instrument / "a_000.npy", np.zeros((1, 256, 256), np.float16).T)
-    with pytest.raises(UserError, match=r"compute_features\.py --overwrite"):
+    with pytest.raises(UserError, match=r"no float16 slices .* compute_features\.py makes them again"):
         slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
+
+
+def record(folder, counts):
+    entries = {f"{name}/{piece}": {"slices": n} for name in (ORIGIN, TARGET) for piece, n in counts.items()}
+    (folder / "features.json").write_text(json.dumps({"settings": {}, "entries": entries}))
+
+
+def test_only_slices_that_are_listed_belong(tmp_path):
+    write_slices(tmp_path, {"a": 3, "gone": 2})
+    (pairs,), notices = slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)  # without a list, all belong
+    assert len(pairs) == 5
+    assert notices == []
+    record(tmp_path, {"a": 2})
+    (pairs,), notices = slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
+    assert names(pairs.sources) == ["a_000.npy", "a_001.npy"]
+    assert sum("3 slices are not listed in features.json" in notice for notice in notices) == 2
+    record(tmp_path, {})
+    with pytest.raises(UserError, match="not listed"):
+        slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"entries": []}',
+        '{"entries": {"keyboard_acoustic/a": 3}}',
+        '{"entries": {"keyboard_acoustic/a": {"slices": "3"}}}',
+        '{"entries": {"keyboard_acoustic/a": {}}}',
+        "[" * 100_000,
+    ],
+    ids=["list", "entry", "type", "missing", "deep"],
+)
+def test_a_damaged_list_is_one_clear_error(tmp_path, content):
+    write_slices(tmp_path, {"a": 1})
+    (tmp_path / "features.json").write_text(content)
+    with pytest.raises(UserError, match=r"features\.json is damaged"):
+        slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
+    with pytest.raises(UserError, match=r"features\.json is damaged"):
+        slice_pairs.recording_path(tmp_path, ORIGIN, "a")
+
+
+def test_files_of_the_right_size_and_other_contents_are_left_out(tmp_path):
+    write_slices(tmp_path, {"a": 7})
+    image = np.zeros((256, 256, 1), np.float16)
+    others = [image.astype(np.int16), np.asfortranarray(image.reshape(1, 256, 256).T), image.reshape(128, 512, 1)]
+    for index, other in enumerate(others):
+        np.save(tmp_path / ORIGIN / f"a_{index:03d}.npy", other)
+    size = (tmp_path / ORIGIN / "a_006.npy").stat().st_size
+    (tmp_path / ORIGIN / "a_003.npy").write_bytes(b"x" * size)
+    (tmp_path / ORIGIN / "a_004.npy").write_bytes(pickle.dumps([1]).ljust(size))
+    (tmp_path / ORIGIN / "a_005.npy").unlink()
+    (tmp_path / ORIGIN / "a_005.npy").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / ORIGIN / "a_007.npy")
+    (pairs,), notices = slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
+    assert names(pairs.sources) == ["a_006.npy"]
+    assert any("7 files are no float16 slices" in notice and "a_000.npy, …" in notice for notice in notices)
+
+
+@pytest.mark.parametrize("piece", ["two\nlines", "caf\udce9", "Prelude:No1"])
+def test_pieces_may_have_any_name(tmp_path, piece):
+    write_slices(tmp_path, {piece: 2, "a": 1})
+    (pairs,), _ = slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
+    train, validation = slice_pairs.split_pieces(pairs.pieces, 0.5, 0)
+    assert train | validation == {piece, "a"}
+    assert slice_pairs.fingerprint(pairs.sources, pairs.targets)

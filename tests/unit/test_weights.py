@@ -1,15 +1,19 @@
 """Weights' files: saved and loaded as a whole, with their configuration, in two formats."""
 
+import errno
 import json
+import math
 import shutil
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from conftest import one_line
 
+from common import weights, weights_file
 from common.cli import UserError
-from common.weights import halve_weights, load_generator, save_model
+from common.weights import halve_weights, load_generator, load_weights, save_model
 from model import Discriminator, Generator
 
 
@@ -23,6 +27,11 @@ def small():
     return generator
 
 
+@pytest.fixture(scope="module")
+def scratch():
+    return Generator(4, random_init=False)
+
+
 @pytest.fixture
 def saved(small, tmp_path):
     save_model(tmp_path / "model", {"generator": small}, {"model": {"base_filters": 4, "n_inputs": 1}})
@@ -30,8 +39,8 @@ def saved(small, tmp_path):
 
 
 def assert_same_weights(network, other):
-    for weights, expected in zip(network.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(weights, expected)
+    for values, expected in zip(network.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(values, expected)
 
 
 def write_legacy(path, network):
@@ -94,7 +103,7 @@ def test_a_part_of_the_weights_is_refused(small, saved):
         datasets = []
         file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
         del file[next(name for name in datasets if "conv2d" in name)]
-    with pytest.raises(UserError, match="does not fit"):
+    with pytest.raises(UserError, match="its 72 arrays are not those of"):
         load_generator(saved)
 
 
@@ -129,12 +138,12 @@ def test_legacy_weights_load_without_a_configuration(tmp_path, n_inputs):
 
 def test_legacy_weights_of_something_else_are_refused(tmp_path):
     write_legacy(tmp_path / "discriminator.h5", Discriminator(4))
-    with pytest.raises(UserError, match="does not hold this generator's weights"):
+    with pytest.raises(UserError, match="does not hold the weights"):
         load_generator(tmp_path / "discriminator.h5")
     write_legacy(tmp_path / "generator.h5", Generator(4))
     with h5py.File(tmp_path / "generator.h5", "r+") as file:
         file.attrs["layer_names"] = file.attrs["layer_names"][:-4]
-    with pytest.raises(UserError, match="does not hold this generator's weights"):
+    with pytest.raises(UserError, match="does not hold the weights"):
         load_generator(tmp_path / "generator.h5")
 
 
@@ -156,3 +165,171 @@ def test_weights_of_half_precision_are_the_rounded_ones_in_half_the_space(tmp_pa
     save_model(tmp_path / "whole", {"generator": generator}, {"model": size})
     with pytest.raises(UserError, match="float16 cannot"):
         halve_weights(whole, half)
+
+
+def datasets(file):
+    found = []
+    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+    return [name for name in found if "seed_generator" not in name]
+
+
+def put(file, name, value):
+    del file[name]
+    file[name] = value
+
+
+def fill(value, part="kernel"):
+    """Returns a change of a file: one weight of the first kernel, or of a variance, becomes `value`."""
+
+    def change(file):
+        name = "layers/conv2d/vars/0" if part == "kernel" else "layers/batch_normalization/vars/3"
+        file[name][(0,) * file[name].ndim] = value
+
+    return change
+
+
+def declare(name, shape, **options):
+    """Returns a change of a file: a dataset gets a shape without data."""
+
+    def change(file):
+        del file[name]
+        file.create_dataset(name, shape, "f4", **options)
+
+    return change
+
+
+def replace(name, value):
+    return lambda file: put(file, name, value)
+
+
+KERNEL = "layers/conv2d/vars/0"
+CHANGES = {
+    "NaN": (fill(np.nan), "down1_conv/kernel is from nan to nan"),
+    "infinity": (fill(np.inf), "weights must be from -1e"),
+    "huge": (fill(-1e10), "down1_conv/kernel is from -1e"),
+    "negative variance": (fill(-0.5, "variance"), "moving_variance is from -0.5"),
+    "group for a dataset": (lambda file: (file.pop(KERNEL), file.create_group(KERNEL)), "not those of a generator"),
+    "text": (replace(KERNEL, "text"), "does not hold floating-point numbers"),
+    "integers": (replace(KERNEL, np.zeros((4, 4, 1, 4), int)), "does not hold floating-point numbers"),
+    "nothing": (replace(KERNEL, h5py.Empty("f4")), "does not hold floating-point numbers"),
+    "soft link": (replace(KERNEL, h5py.SoftLink("/layers/conv2d_1/vars/0")), "is a link to another place"),
+    "dangling link": (replace(KERNEL, h5py.SoftLink("/nowhere")), "is a link to another place"),
+    "external link": (replace("layers", h5py.ExternalLink("other.h5", "/layers")), "is a link to another place"),
+    "loop": (lambda file: file.__setitem__("layers/conv2d/again", file["layers"]), "there under another name"),
+    "data elsewhere": (
+        declare(KERNEL, (4, 4, 1, 4), external=[("other.raw", 0, 1024)]),
+        "has its data in another file",
+    ),
+    "huge shape": (declare("layers/conv2d_7/vars/0", (4, 4, 1 << 20, 1 << 20), chunks=(4, 4, 64, 64)), "of the"),
+    "other axes": (lambda file: put(file, KERNEL, file[KERNEL][()].reshape(4, 1, 4, 4)), "of a generator"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_damaged_weights_are_one_line(saved, scratch, name):
+    change, message = CHANGES[name]
+    (saved / "other.raw").write_bytes(bytes(1024))
+    shutil.copy(saved / "generator.weights.h5", saved / "other.h5")
+    with h5py.File(saved / "generator.weights.h5", "r+") as file:
+        change(file)
+    with pytest.raises(UserError) as error:
+        load_generator(saved)
+    assert message in one_line(str(error.value))
+    with pytest.raises(UserError) as error:  # the same for a network that is there already
+        load_weights(scratch, saved / "generator.weights.h5")
+    assert str(saved / "generator.weights.h5") in one_line(str(error.value))
+
+
+def test_a_virtual_dataset_is_not_followed(saved):
+    path = saved / "generator.weights.h5"
+    shutil.copy(path, saved / "other.h5")
+    layout = h5py.VirtualLayout((4, 4, 1, 4), "f4")
+    layout[:] = h5py.VirtualSource(str(saved / "other.h5"), KERNEL, (4, 4, 1, 4))
+    with h5py.File(path, "r+") as file:
+        del file[KERNEL]
+        file.create_virtual_dataset(KERNEL, layout)
+    with pytest.raises(UserError, match="has its data in another file"):
+        load_generator(saved)
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        *(("model", {"base_filters": value, "n_inputs": 1}) for value in (0, -4, math.inf, 2**63, 2000, 8, "4", True)),
+        *(("model", {"base_filters": 4, "n_inputs": value}) for value in (0, 2, 3, None, [1])),
+        *(("model", value) for value in ([], 3, None, {})),
+        *(("data", value) for value in ([], 3, {"validation_pieces": 3}, {"validation_pieces": [3]})),
+        *((section, []) for section in ("arguments", "training", "equalisers")),
+        *(("origin", value) for value in ("../outside", "/etc", 3, ["a/b"], [[]], {"a": 1})),
+        ("target", ["guitar_acoustic", "../../outside"]),
+    ],
+)
+def test_a_damaged_configuration_is_one_line_and_takes_no_memory(saved, monkeypatch, section, value):
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, section: value}))
+    monkeypatch.setattr(weights, "Generator", None)  # refused before a network is built
+    with pytest.raises(UserError, match=r"config\.json") as error:
+        load_generator(saved)
+    one_line(str(error.value))
+
+
+LEGACY_CHANGES = {
+    "names that are numbers": lambda file: file.attrs.__setitem__("layer_names", np.arange(3)),
+    "one name": lambda file: file.attrs.__setitem__("layer_names", "sequential"),
+    "no names of weights": lambda file: file["sequential_1"].attrs.__delitem__("weight_names"),
+    "a name of nothing": lambda file: file.attrs.__setitem__("layer_names", [b"nothing"]),
+    "names in no encoding": lambda file: file.attrs.__setitem__("layer_names", [b"\xff\xfe"]),
+    "a group for a weight": lambda file: file["sequential"].attrs.__setitem__("weight_names", [b"conv2d_0"]),
+    "a huge kernel": declare("sequential/conv2d_0/kernel:0", (4, 4, 1, 1 << 40), chunks=(4, 4, 1, 64)),
+    "huge kernels": declare("sequential_8/conv2d_8/kernel:0", (4, 4, 1 << 18, 1 << 19), chunks=(4, 4, 64, 64)),
+    "a link": replace("sequential_3", h5py.SoftLink("/sequential_4")),
+    "NaN": lambda file: file["sequential/conv2d_0/kernel:0"].__setitem__((0, 0, 0, 0), np.nan),
+}
+
+
+@pytest.mark.parametrize("name", LEGACY_CHANGES)
+def test_damaged_legacy_weights_are_one_line(small, tmp_path, name):
+    path = tmp_path / "generator.h5"
+    write_legacy(path, small)
+    with h5py.File(path, "r+") as file:
+        LEGACY_CHANGES[name](file)
+    with pytest.raises(UserError) as error:
+        load_generator(path)
+    assert str(path) in one_line(str(error.value))
+
+
+def test_weights_with_changed_bytes_load_with_sensible_values_or_are_one_line(saved):
+    path = saved / "generator.weights.h5"
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        changed = bytearray(content)
+        for place in rng.integers(0, 40_000, 30):  # mostly the structure of the file
+            changed[place] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            generator, _ = load_generator(saved)
+        except UserError as error:
+            one_line(str(error))
+            refused += 1
+        else:
+            assert all(np.abs(values).max() <= weights_file.LARGEST_WEIGHT for values in generator.get_weights())
+    assert refused > 10
+
+
+def test_a_full_disk_is_found_before_weights_are_written(small, saved, monkeypatch):
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    monkeypatch.setattr(weights.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1000, 1000, 10))
+    with pytest.raises(OSError, match="No space left") as error:
+        save_model(saved, {"generator": small}, {"model": {}})
+    assert error.value.errno == errno.ENOSPC
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
+def test_weights_without_permission_to_read_are_no_damaged_ones(saved, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "generator.weights.h5")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PermissionError):
+        load_generator(saved)
