@@ -11,7 +11,7 @@ from common.device import add_gpu_argument
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("constant", "cosine")
 # Flags that do not describe a run, and that its config.json leaves out.
-_NOT_RECORDED = ("restart", "findlr", "findlr_start", "findlr_end", "findlr_steps")
+_NOT_RECORDED = ("restart", "findlr", "findlr_start", "findlr_end", "findlr_steps", "defaults")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class RunSettings:
 
     Attributes:
         recorded: all flags of the script that describe the run, for its config.json.
+        defaults: the default of each flag.
     """
 
     dataset_path: list[str]
@@ -48,9 +49,10 @@ class RunSettings:
     findlr_end: float
     findlr_steps: int
     recorded: dict[str, Any]
+    defaults: dict[str, Any]
 
 
-def parse_pair_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+def parse_pair_arguments(parser: cli.ArgumentParser) -> argparse.Namespace:
     """Parse the flags of a script that trains a model for one pair of instruments."""
     parser.add_argument("--origin", type=cli.instrument_name, required=True, help="instrument to convert from")
     parser.add_argument("--target", type=cli.instrument_name, required=True, help="instrument to convert to")
@@ -68,7 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dataset_path", nargs="+", required=True, help="folders that compute_features.py wrote")
     add_gpu_argument(parser)
     add("--epochs", type=cli.positive_int, default=100, help="number of epochs in all")
-    add("--epoch_offset", type=int, default=0, help="number of epochs before the first one, in history and names")
+    add(
+        "--epoch_offset",
+        type=cli.non_negative_int,
+        default=0,
+        help="epochs before the first one, in history and names",
+    )
     add("--batch_size", type=int, default=8, help="slices a step; at least 2")
     add("--schedule", choices=SCHEDULES, default="constant", help="learning rates over the run; cosine ends at 0")
     add("--ema", type=cli.fraction, default=0.0, help="decay of a moving average of the weights, such as 0.999")
@@ -85,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output_path", default="output", help="folder of the previews of each epoch")
     add("--sample_audio", help="audio to convert after each epoch (default: a validation piece)")
     add("--tensorboard", action="store_true", help="also log for TensorBoard, in the output folder")
-    add("--seed", type=int, default=0, help="seed of split, order, styles, initial weights and dropout")
+    add("--seed", type=cli.seed, default=0, help="seed of split, order, styles, initial weights and dropout")
     add("--deterministic", action="store_true", help="the same numbers in every run; slower")
     add("--restart", action="store_true", help="remove the contents of the model's folder and begin again")
     add(
@@ -102,15 +109,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--findlr_steps", type=cli.positive_int, default=140, help="steps of the search")
 
 
-def check_arguments(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """End the script with one line if flags do not fit together."""
+def check_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End the script with one line if flags do not fit together; otherwise add their defaults to the arguments."""
+    arguments.defaults = parser.defaults()
     if arguments.batch_size < 2:
         parser.error(
             "argument --batch_size: must be at least 2: over a single slice, batch normalization at the generator's "
             "1 × 1 bottleneck gives the same output for every input"
         )
-    if arguments.seed < 0 or arguments.epoch_offset < 0:
-        parser.error("arguments --seed and --epoch_offset: must be 0 or above")
     if arguments.sample_audio and not Path(arguments.sample_audio).is_file():
         parser.error(f"argument --sample_audio: {arguments.sample_audio} is not a file")
     if arguments.findlr_start >= arguments.findlr_end:

@@ -1,17 +1,27 @@
 """The state of a training run: counters on the device, checkpoints on disk, requests to stop."""
 
+import contextlib
+import math
+import re
+import shutil
 import signal
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from common import storage
 from common.cli import UserError
 from training.ema import Averages
 from training.steps import Metrics
+
+STATE_NAME = "state.json"
+_PREFIX = "ckpt"
 
 
 class Diverged(Exception):
@@ -85,7 +95,16 @@ def metric_means(names: Sequence[str], totals: np.ndarray) -> dict[str, float]:
 
 
 class Checkpoints:
-    """The run's state on disk: all variables of networks and optimizers, the counters, and moving averages."""
+    """The run's state on disk: all variables of networks and optimizers, the counters, and moving averages.
+
+    `state.json` names the latest checkpoint and holds what is no variable (`record`). It is replaced as a whole once
+    the checkpoint is on the disk, so that both are of the same moment, whenever the run is killed.
+
+    Attributes:
+        folder: the folder of checkpoints.
+        latest: path of the latest checkpoint, without extension; None if there is none.
+        record: JSON values that were saved with it.
+    """
 
     def __init__(
         self,
@@ -95,18 +114,13 @@ class Checkpoints:
         networks: Mapping[str, keras.Model],
         optimizers: Mapping[str, keras.optimizers.Optimizer],
     ) -> None:
-        self._counters = counters
+        self.folder, self._counters = folder, counters
         # Named lists of plain TensorFlow variables, so that a restore can be strict.
         self._state = {name: [v.value for v in network.variables] for name, network in networks.items()}
         self._state |= {f"{name}_optimizer": [v.value for v in opt.variables] for name, opt in optimizers.items()}
         averaged = {"averages": averages.variables} if averages.variables else {}
         self._checkpoint = tf.train.Checkpoint(counters=counters.variables, **averaged, **self._state)
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1)
-
-    @property
-    def latest(self) -> str | None:
-        """Path of the latest checkpoint; None if there is none."""
-        return self._manager.latest_checkpoint
+        self.latest, self.record = find_latest(folder)
 
     def restore(self) -> None:
         """Restore the latest checkpoint.
@@ -115,9 +129,10 @@ class Checkpoints:
             UserError: if it is damaged or does not fit.
         """
         try:
-            self._checkpoint.restore(self.latest).assert_consumed()
-        except (tf.errors.OpError, ValueError, AssertionError) as error:
-            reason = str(error).strip().splitlines()[0]
+            with _without_wildcards(self.latest) as path:
+                self._checkpoint.restore(str(path)).assert_consumed()
+        except (tf.errors.OpError, ValueError, AssertionError, LookupError, TypeError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"{self.latest} is damaged ({reason}): restore it, or --restart to begin again") from None
 
     def check_finite(self) -> None:
@@ -128,10 +143,98 @@ class Checkpoints:
         if not tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in floats]):
             raise Diverged(f"step {int(self._counters.step)}")
 
-    def save(self) -> None:
-        """Save the state if it is finite; otherwise raise `Diverged`, and the last good checkpoint stays."""
+    def save(self, **record: Any) -> None:
+        """Save the state if it is finite; otherwise raise `Diverged`, and the last good checkpoint stays.
+
+        Args:
+            record: JSON values to change in `record`.
+        """
         self.check_finite()
-        self._manager.save()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._remove_all_but_latest()  # what a save left that was killed or found no space
+        self.latest = Path(self._checkpoint.save(str(self.folder / _PREFIX)))
+        for path in self.folder.glob(f"{self.latest.name}.*"):
+            storage.sync(path)
+        self.save_record(**record)
+        self._remove_all_but_latest()
+
+    def save_record(self, **record: Any) -> None:
+        """Change `record`, beside the latest checkpoint."""
+        self.record = {**self.record, **record}
+        storage.write_json(self.folder / STATE_NAME, {**self.record, "checkpoint": self.latest.name})
+
+    def _remove_all_but_latest(self) -> None:
+        for path in self.folder.glob(f"{_PREFIX}-*"):
+            if self.latest and path.name.startswith(f"{self.latest.name}."):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _without_wildcards(checkpoint: Path) -> Iterator[Path]:
+    """Give a checkpoint a path without wildcards, as TensorFlow takes the path that it reads from for a pattern."""
+    if not set(str(checkpoint)) & set("*?[\\"):
+        yield checkpoint
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for path in checkpoint.parent.iterdir():
+            if path.name.startswith(f"{checkpoint.name}."):
+                (Path(folder) / path.name).symlink_to(path.resolve())
+        yield Path(folder) / checkpoint.name
+
+
+def find_latest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
+    """Find the latest checkpoint of a run.
+
+    Args:
+        folder: the folder of checkpoints, which need not exist.
+
+    Returns:
+        Path of the checkpoint without extension, or None; and the record that was saved with it.
+
+    Raises:
+        UserError: if the files that name it are damaged.
+    """
+    state, legacy = folder / STATE_NAME, folder / "checkpoint"  # runs of version 0.1.0 have the second one alone
+    if state.is_file():
+        record = storage.read_json(state)
+        name = record.pop("checkpoint", None)
+        source = state
+    elif legacy.is_file():
+        match = re.search(r'model_checkpoint_path: "([^"]*)"', legacy.read_text(encoding="utf-8", errors="replace"))
+        record, name, source = {}, match and match[1], legacy
+    else:
+        return None, {}
+    if not isinstance(name, str) or not re.fullmatch(rf"{_PREFIX}-\d+", name):
+        raise UserError(f"{source} is damaged: it names no checkpoint; restore it, or --restart to begin again")
+    if not (folder / f"{name}.index").is_file():
+        raise UserError(f"{folder / name}.index is missing: restore it, or --restart to begin again")
+    return folder / name, record
+
+
+def resume(
+    checkpoints: Checkpoints,
+    counters: Counters,
+    optimizers: Mapping[str, keras.optimizers.Optimizer],
+    epoch_offset: int,
+) -> None:
+    """Restore the latest checkpoint. Constant learning rates are those of this call; schedules continue."""
+    constant = {
+        name: optimizer
+        for name, optimizer in optimizers.items()
+        if any(variable.name == "learning_rate" for variable in optimizer.variables)
+    }
+    rates = {name: float(optimizer.learning_rate.numpy()) for name, optimizer in constant.items()}
+    checkpoints.restore()
+    for name, optimizer in constant.items():
+        before = float(optimizer.learning_rate.numpy())
+        if not math.isclose(before, rates[name], rel_tol=1e-6):
+            print(f"the {name}'s learning rate was {before:g} and is {rates[name]:g} from here")
+            optimizer.learning_rate = rates[name]
+    print(f"resuming after epoch {epoch_offset + int(counters.epochs_done)}, step {int(counters.step)}")
 
 
 class Interruption:

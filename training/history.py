@@ -1,6 +1,7 @@
 """The history of a training run: `history.csv`, its plots, a line an epoch, and a bar on a terminal."""
 
 import csv
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from common import plots, storage
+from common.cli import UserError
 
 FILE_NAME = "history.csv"
 Row = dict[str, float]
@@ -21,27 +23,26 @@ class History:
         selected: the column that decides which epoch is best (least).
     """
 
-    def __init__(self, model_path: Path, metrics: Sequence[str], with_validation: bool, n_epochs: int) -> None:
-        """Read the rows of a run's first epochs.
+    def __init__(self, model_path: Path, metrics: Sequence[str], with_validation: bool, rows: list[Row]) -> None:
+        """Begin with the rows of the epochs that are done.
 
         Args:
             model_path: the model's folder.
             metrics: names of the metrics; the first one selects the best epoch.
             with_validation: whether the validation selects.
-            n_epochs: rows to read; later ones are of epochs that will be trained again.
+            rows: rows of the complete epochs.
         """
         self._model_path, self._metrics = model_path, metrics
         self.selected = f"{metrics[0]}_val" if with_validation else metrics[0]
-        self.rows = read_history(model_path, n_epochs)
+        self.rows = rows
 
     @property
     def best(self) -> Row:
         """The row of the best epoch."""
         return min(self.rows, key=lambda row: row.get(self.selected, math.inf))
 
-    def add(self, row: Row) -> None:
-        """Add a row, and write table and plots."""
-        self.rows.append(row)
+    def write(self) -> None:
+        """Write the table and the plots."""
         columns = ["epoch", *(column for name in self._metrics for column in (name, f"{name}_val"))]
         columns += ["seconds", "images_per_second"]
         path = self._model_path / FILE_NAME
@@ -58,15 +59,28 @@ class History:
 
 
 def read_history(model_path: Path, n_epochs: int) -> list[Row]:
-    """Read the rows of a run's first epochs; empty cells are left out."""
+    """Read the rows of a run's first epochs; empty cells are left out.
+
+    Raises:
+        UserError: if there are fewer rows, or the file is damaged.
+    """
     path = model_path / FILE_NAME
-    if not path.is_file():
-        return []
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))[:n_epochs]
-    return [
-        {key: int(value) if key == "epoch" else float(value) for key, value in row.items() if value} for row in rows
-    ]
+    rows = []
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            for row in itertools.islice(csv.DictReader(file), n_epochs):
+                rows.append(
+                    {key: int(value) if key == "epoch" else float(value) for key, value in row.items() if value}
+                )
+    except FileNotFoundError:
+        pass
+    except (ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}): restore it, or --restart to begin again") from None
+    if len(rows) < n_epochs or any("epoch" not in row for row in rows):
+        raise UserError(
+            f"{path} lacks some of the {n_epochs} epochs that are done: restore it, or --restart to begin again"
+        )
+    return rows
 
 
 def epoch_line(row: Row, metrics: Sequence[str], last_epoch: int, is_best: bool) -> str:

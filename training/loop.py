@@ -14,11 +14,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from common.weights import save_model
+from common import failures
 from dataset.paired_dataset import PairedDataset
-from training.checkpoints import Checkpoints, Counters, Diverged, Interruption, metric_means, metric_totals
+from training import model_folder
+from training.checkpoints import Checkpoints, Counters, Diverged, Interruption, metric_means, metric_totals, resume
 from training.ema import Averages
-from training.history import History, Row, epoch_bar, epoch_line, update_bar
+from training.history import History, Row, epoch_bar, epoch_line, read_history, update_bar
 from training.steps import Step
 
 _CHECK_SECONDS = 1.0  # how often the losses are fetched from the device, for the bar and to notice a NaN
@@ -91,6 +92,25 @@ class Learners:
     validation_step: Step
 
 
+@dataclass(frozen=True)
+class _Position:
+    """Where a run stands.
+
+    Attributes:
+        counters: epochs, steps and losses, on the device.
+        averages: moving averages of the weights.
+        checkpoints: the state on disk.
+        history: the epochs that are done.
+        interruption: whether the run is to stop.
+    """
+
+    counters: Counters
+    averages: Averages
+    checkpoints: Checkpoints
+    history: History
+    interruption: Interruption
+
+
 def train(
     recipe: Recipe,
     learners: Learners,
@@ -102,9 +122,10 @@ def train(
 ) -> int:
     """Train networks, from the beginning or from where the run in `model_path` was stopped.
 
-    A checkpoint holds the networks, the optimizers, the epoch, the step and the losses so far, so that a run that was
-    stopped or killed gives the numbers of an uninterrupted one. It is written every `checkpoint_minutes`, after each
-    epoch, and on SIGINT and SIGTERM.
+    A checkpoint holds the networks, the optimizers, the epoch, the step, the losses so far and the history, so that a
+    run that was stopped or killed gives the numbers of an uninterrupted one. It is written every `checkpoint_minutes`,
+    after each epoch, and on SIGINT and SIGTERM. What an epoch shows (table, plots, model, previews) is written after
+    its checkpoint; a run that was killed in between makes up for it when it is resumed.
 
     Args:
         recipe: what the run is.
@@ -116,52 +137,49 @@ def train(
         after_epoch: called after each epoch with its row of the history, the averages in the networks.
 
     Returns:
-        0 when all epochs are done; 1 if the run was interrupted or its losses became NaN or infinite.
+        0 when all epochs are done; 1 if the run was interrupted, a disk or device failed, or the losses became NaN or
+        infinite.
 
     Raises:
-        UserError: if the checkpoint cannot be restored.
+        UserError: if the checkpoint or the history is damaged.
     """
     counters, averages = Counters(recipe.metrics), Averages(learners.networks, settings.ema)
     checkpoints = Checkpoints(model_path / "checkpoints", counters, averages, learners.networks, learners.optimizers)
     if checkpoints.latest:
-        _resume(checkpoints, counters, learners.optimizers, settings.epoch_offset)
+        resume(checkpoints, counters, learners.optimizers, settings.epoch_offset)
     epochs_done = int(counters.epochs_done)
-    history = History(model_path, recipe.metrics, bool(dataset.validation), epochs_done)
+    rows = checkpoints.record.get("history")  # runs of version 0.1.0 have it in the table alone
+    rows = read_history(model_path, epochs_done) if rows is None else rows
+    history = History(model_path, recipe.metrics, bool(dataset.validation), rows)
+    position = _Position(counters, averages, checkpoints, history, Interruption())
+    outputs_of = checkpoints.record.get("outputs_of", epochs_done)
+    if epochs_done:
+        history.write()
+    if outputs_of != epochs_done and not int(counters.step):
+        _write_outputs(position, learners, model_path, config, after_epoch)
     if epochs_done >= settings.epochs:
-        history.draw()
         print(f"all {settings.epochs} epochs are done already; a larger --epochs continues the run")
         return 0
+
     train_step, validation_step = _compile(learners, counters, averages, settings)
     last_epoch = settings.epoch_offset + settings.epochs
-
-    with Interruption() as interruption:
+    with position.interruption as interruption:
         for epoch in range(epochs_done, settings.epochs):
-            number, first_step, started = settings.epoch_offset + epoch + 1, int(counters.step), time.monotonic()
-            batches = dataset.train_batches(epoch, first_step)
+            number = settings.epoch_offset + epoch + 1
             try:
-                with epoch_bar(f"epoch {number}/{last_epoch}", first_step, dataset.steps, settings.batch_size) as bar:
-                    _train_epoch(train_step, batches, counters, checkpoints, settings, bar, interruption)
-                step, seconds = int(counters.step), time.monotonic() - started
-                with averages.in_place():
-                    validation = _validate(validation_step, dataset, recipe.metrics, interruption)
+                if not _run_epoch(epoch, train_step, validation_step, dataset, settings, position):
+                    step = int(counters.step)
+                    print(f"stopped and saved at epoch {number}, step {step}; {_resume_hint()}", file=sys.stderr)
+                    return 1
+                row = history.rows[-1]
+                print(epoch_line(row, recipe.metrics, last_epoch, history.best is row), flush=True)
+                _write_outputs(position, learners, model_path, config, after_epoch)
             except Diverged as place:
                 print(_diverged_message(number, place, checkpoints.latest), file=sys.stderr)
                 return 1
-            if step < dataset.steps or validation is None:  # interrupted
-                checkpoints.save()
-                print(f"stopped and saved at epoch {number}, step {step}; {_resume_hint()}", file=sys.stderr)
+            except failures.expected() as error:
+                print(_failure_message(number, error, position), file=sys.stderr)
                 return 1
-
-            row = {"epoch": number, **counters.means(), **validation, "seconds": round(seconds, 2)}
-            row["images_per_second"] = round((step - first_step) * settings.batch_size / seconds, 2)
-            history.add(row)
-            with averages.in_place():
-                _save_models(model_path, learners.networks, config, history)
-            counters.finish_epoch(epoch)
-            checkpoints.save()
-            print(epoch_line(row, recipe.metrics, last_epoch, history.best is row), flush=True)
-            with averages.in_place():
-                after_epoch(row)
             if interruption.requested and epoch + 1 < settings.epochs:
                 print(f"stopped and saved after epoch {number}; {_resume_hint()}", file=sys.stderr)
                 return 1
@@ -170,26 +188,59 @@ def train(
     return 0
 
 
-def _resume(
-    checkpoints: Checkpoints,
-    counters: Counters,
-    optimizers: Mapping[str, keras.optimizers.Optimizer],
-    epoch_offset: int,
+def _run_epoch(
+    epoch: int,
+    train_step: Callable[..., None],
+    validation_step: Callable[..., tf.Tensor],
+    dataset: PairedDataset,
+    settings: LoopSettings,
+    position: _Position,
+) -> bool:
+    """Train and validate for an epoch, from its first step or from where it was stopped, and save a checkpoint.
+
+    Returns:
+        Whether the epoch is done; False if the run was interrupted.
+    """
+    counters, checkpoints, history = position.counters, position.checkpoints, position.history
+    number, first_step = settings.epoch_offset + epoch + 1, int(counters.step)
+    seconds_before = checkpoints.record.get("epoch_seconds")
+    started = time.monotonic() - (seconds_before or 0.0)
+
+    def save() -> None:
+        checkpoints.save(history=history.rows, outputs_of=epoch, epoch_seconds=time.monotonic() - started)
+
+    title = f"epoch {number}/{settings.epoch_offset + settings.epochs}"
+    with epoch_bar(title, first_step, dataset.steps, settings.batch_size) as bar:
+        _train_epoch(train_step, dataset.train_batches(epoch, first_step), position, settings, bar, save)
+    step, seconds = int(counters.step), time.monotonic() - started
+    with position.averages.in_place():
+        validation = _validate(validation_step, dataset, counters.names, position.interruption)
+    if step < dataset.steps or validation is None:  # interrupted
+        save()
+        return False
+    row = {"epoch": number, **counters.means(), **validation, "seconds": round(seconds, 2)}
+    n_steps = step if seconds_before is not None else step - first_step  # `seconds` are of so many
+    row["images_per_second"] = round(n_steps * settings.batch_size / seconds, 2)
+    history.rows.append(row)
+    counters.finish_epoch(epoch)
+    checkpoints.save(history=history.rows, outputs_of=epoch, epoch_seconds=0.0)
+    return True
+
+
+def _write_outputs(
+    position: _Position,
+    learners: Learners,
+    model_path: Path,
+    config: Mapping[str, Any],
+    after_epoch: Callable[[Row], None],
 ) -> None:
-    """Restore the latest checkpoint. Constant learning rates are those of this call; schedules continue."""
-    constant = {
-        name: optimizer
-        for name, optimizer in optimizers.items()
-        if any(variable.name == "learning_rate" for variable in optimizer.variables)
-    }
-    rates = {name: float(optimizer.learning_rate.numpy()) for name, optimizer in constant.items()}
-    checkpoints.restore()
-    for name, optimizer in constant.items():
-        before = float(optimizer.learning_rate.numpy())
-        if not math.isclose(before, rates[name], rel_tol=1e-6):
-            print(f"the {name}'s learning rate was {before:g} and is {rates[name]:g} from here")
-            optimizer.learning_rate = rates[name]
-    print(f"resuming after epoch {epoch_offset + int(counters.epochs_done)}, step {int(counters.step)}")
+    """Write what the last epoch shows: table and plots, the model, and previews."""
+    history = position.history
+    history.write()
+    with position.averages.in_place():
+        model_folder.save_models(model_path, learners.networks, config, history)
+        after_epoch(history.rows[-1])
+    position.checkpoints.save_record(outputs_of=int(position.counters.epochs_done))
 
 
 def _compile(
@@ -212,13 +263,13 @@ def _compile(
 def _train_epoch(
     train_step: Callable[..., None],
     batches: Iterable[tuple[tf.Tensor, ...]],
-    counters: Counters,
-    checkpoints: Checkpoints,
+    position: _Position,
     settings: LoopSettings,
     bar: tqdm,
-    interruption: Interruption,
+    save: Callable[[], None],
 ) -> None:
     """Train on batches until they end or an interruption is requested, and save checkpoints on the way."""
+    counters = position.counters
     checked = saved = time.monotonic()
     for step, batch in enumerate(batches, int(counters.step) + 1):
         train_step(*batch)
@@ -229,11 +280,11 @@ def _train_epoch(
             if counters.first_bad_step >= 0:
                 break
         if now - saved >= settings.checkpoint_minutes * 60:
-            checkpoints.save()
+            save()
             saved = now
-        if interruption.requested:
+        if position.interruption.requested:
             break
-    checkpoints.check_finite()
+    position.checkpoints.check_finite()
 
 
 def _validate(
@@ -256,19 +307,7 @@ def _validate(
     return means
 
 
-def _save_models(
-    model_path: Path, networks: Mapping[str, keras.Model], config: Mapping[str, Any], history: History
-) -> None:
-    """Save the model of the last epoch and, if that is the best one, the model itself."""
-    row, best = history.rows[-1], history.best
-    progress = {"epoch": row["epoch"], "best_epoch": best["epoch"], history.selected: best[history.selected]}
-    config = {**config, "training": progress}
-    save_model(model_path / "last", networks, config)
-    if best is row:
-        save_model(model_path, networks, config)
-
-
-def _diverged_message(number: int, place: Diverged, latest: str | None) -> str:
+def _diverged_message(number: int, place: Diverged, latest: Path | None) -> str:
     kept = "the last good checkpoint is kept" if latest else "no checkpoint was written yet"
     return (
         f"stopped: a loss or a weight became NaN or infinite at epoch {number}, {place}; {kept}, "
@@ -276,5 +315,19 @@ def _diverged_message(number: int, place: Diverged, latest: str | None) -> str:
     )
 
 
+def _failure_message(number: int, error: BaseException, position: _Position) -> str:
+    """Save what can be saved after a failure of a disk or device; say what happened and what is saved."""
+    checkpoints = position.checkpoints
+    try:
+        if int(position.counters.step):
+            checkpoints.save(history=position.history.rows)
+        kept = f"saved at epoch {number}, step {int(position.counters.step)}"
+    except (Diverged, *failures.expected()):
+        kept = "the last checkpoint is kept" if checkpoints.latest else "no checkpoint could be written"
+    return f"stopped in epoch {number}: {failures.describe(error, checkpoints.folder)}; {kept}; {_resume_hint()}"
+
+
 def _resume_hint() -> str:
-    return f"to resume: {shlex.join(['python', *sys.argv])}"
+    """Return the command that resumes this run; --restart would begin again."""
+    words = [word for word in sys.argv if word != "--restart"]
+    return f"to resume: {shlex.join(['python', *words])}"

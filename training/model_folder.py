@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from common import pretrained, storage
 from common.cli import UserError
-from common.weights import CONFIG_NAME, WEIGHTS_EXTENSION, load_weights, load_weights_without_style
+from common.weights import CONFIG_NAME, WEIGHTS_EXTENSION, load_weights, load_weights_without_style, save_model
+from training.checkpoints import find_latest
 from training.history import FILE_NAME as HISTORY_NAME
+from training.history import History
 
 # A run may be resumed with other values of these flags; any other change needs --restart or another folder.
 CHANGEABLE = (
@@ -30,12 +31,13 @@ CHANGEABLE = (
 )
 
 
-def prepare(model_path: Path, config: Mapping[str, Any], restart: bool) -> None:
+def prepare(model_path: Path, config: Mapping[str, Any], defaults: Mapping[str, Any], restart: bool) -> None:
     """Prepare a model's folder for a run that starts or resumes, and write its `config.json`.
 
     Args:
         model_path: the folder.
         config: JSON values; `model`, `data` and `arguments` must be those of the run that is resumed.
+        defaults: the default of each flag, which a run of a version without the flag had.
         restart: whether the contents of the folder may be removed.
 
     Raises:
@@ -49,12 +51,12 @@ def prepare(model_path: Path, config: Mapping[str, Any], restart: bool) -> None:
         shutil.rmtree(model_path / "last", ignore_errors=True)
         for path in (*weights, model_path / HISTORY_NAME, config_path):
             path.unlink(missing_ok=True)
-    elif tf.train.latest_checkpoint(checkpoints):
+    elif find_latest(checkpoints)[0]:
         if not config_path.is_file():
             raise UserError(
                 f"{config_path} is missing, so the run cannot be resumed: restore it, or --restart to begin again"
             )
-        _check_same_run(model_path, storage.read_json(config_path), config)
+        _check_same_run(model_path, storage.read_json(config_path), config, defaults)
         return
     elif weights:
         raise UserError(
@@ -62,6 +64,18 @@ def prepare(model_path: Path, config: Mapping[str, Any], restart: bool) -> None:
             "choose another --models_path, or --restart to replace the model"
         )
     storage.write_json(config_path, config)
+
+
+def save_models(
+    model_path: Path, networks: Mapping[str, keras.Model], config: Mapping[str, Any], history: History
+) -> None:
+    """Save the model of the last epoch in `last/` and, if the epoch is the best one, in the folder itself."""
+    row, best = history.rows[-1], history.best
+    progress = {"epoch": row["epoch"], "best_epoch": best["epoch"], history.selected: best[history.selected]}
+    config = {**config, "training": progress}
+    save_model(model_path / "last", networks, config)
+    if best is row:
+        save_model(model_path, networks, config)
 
 
 def find_initial(model: str, names: Iterable[str], n_inputs: int) -> Path:
@@ -105,17 +119,38 @@ def _read_n_inputs(path: Path) -> int | None:
     return storage.read_json(config_path).get("model", {}).get("n_inputs") if config_path.is_file() else None
 
 
-def _check_same_run(model_path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def _check_same_run(
+    model_path: Path, old: Mapping[str, Any], new: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    for section in ("model", "data", "arguments"):
+        if not isinstance(old.get(section, {}), dict):
+            raise UserError(f"{model_path / CONFIG_NAME} is damaged: {section} must be an object; restore it")
     changes = []
     for section in ("model", "data", "arguments"):
         before, now = old.get(section, {}), new[section]
-        changes += [
-            f"{key} was {before.get(key)}, is {now.get(key)}"
-            for key in sorted({*before, *now})
-            if before.get(key) != now.get(key) and not (section == "arguments" and key in CHANGEABLE)
-        ]
+        # What a version did not know yet was as it is by default; what data it did not describe cannot be compared.
+        before = {**{key: defaults.get(key) if section == "arguments" else now[key] for key in now}, **before}
+        for key in sorted(now):
+            if section == "arguments" and (key in CHANGEABLE or _same_path(before[key], now[key])):
+                continue
+            if before[key] != now[key]:
+                changes.append(_describe_change(section, key, before[key], now[key]))
     if changes:
         raise UserError(
             f"{model_path} holds a run that cannot be resumed with these arguments ({'; '.join(changes)}): "
             "use the old ones, another --models_path, or --restart to begin again"
         )
+
+
+def _describe_change(section: str, key: str, before: Any, now: Any) -> str:
+    if section == "data" and key in ("content", "fingerprint"):
+        what = "contents" if key == "content" else "names"
+        return f"the {what} of the training slices have changed"
+    return f"{key} was {before}, is {now}"
+
+
+def _same_path(before: Any, now: Any) -> bool:
+    """Tell whether two values are spellings of one path."""
+    if not isinstance(before, str) or not isinstance(now, str):
+        return False
+    return Path(now).exists() and Path(before).resolve() == Path(now).resolve()

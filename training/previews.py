@@ -130,13 +130,24 @@ def _animate(folder: Path, previews: Sequence[_Preview], last_epoch: int) -> Non
         if not all(path.is_file() for path in paths):
             continue  # before an --epoch_offset, or removed
         rows = []
-        for preview, path in zip(previews, paths, strict=True):
+        predictions = [_load_prediction(path) for path in paths]
+        if any(predicted is None for predicted in predictions):
+            continue
+        for preview, predicted in zip(previews, predictions, strict=True):
             source, target = (data.from_network(preview.images[kind][0, ..., 0]) for kind in ("input", "target"))
-            predicted = np.load(path)[..., 0].astype(np.float32)
             title = preview.suffix.strip("_") or "target"
             rows.append({"input": source, f"prediction, epoch {epoch}": predicted, title: target})
         frames.append(rows)
     plots.save_animation(folder / "prediction.gif", frames)
+
+
+def _load_prediction(path: Path) -> np.ndarray | None:
+    """Read a predicted slice of an earlier epoch, float32 [shape=(256, 256)]; None if the file is damaged."""
+    try:
+        image = np.load(path)
+    except (ValueError, EOFError):
+        return None
+    return image[..., 0].astype(np.float32) if image.shape == data.SLICE_SHAPE else None
 
 
 def _read_recording(slice_path: str) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from common import storage
 from common.weights import EQUALIZERS_KEY, versions
 from dataset.paired_dataset import DatasetSettings, PairedDataset
 from training import lr_search, model_folder, tensorboard_log
@@ -94,39 +95,45 @@ def _train(
     config = _make_config(recipe, settings, dataset)
     decay_steps = settings.epochs * dataset.steps if settings.schedule == "cosine" else None
     networks, optimizers = _start(recipe, settings, initial, tuple(recipe.learning_rates), decay_steps)
-    model_folder.prepare(model_path, config, settings.restart)
-
-    config[EQUALIZERS_KEY] = dataset.equalizers()
-    print(
-        f"{recipe.name}: {len(dataset.train)} training slices of {len(dataset.train_pieces)} pieces, on {device_name}"
-    )
-    if dataset.validation:
-        config["unchanged"] = dataset.unchanged_errors()
-        errors = ", ".join(f"{metric} {value:.4f}" for metric, value in config["unchanged"].items())
-        print(
-            f"{len(dataset.validation)} validation slices of {len(dataset.validation_pieces)} pieces; "
-            f"the unchanged input has {errors}"
+    with storage.lock(model_path):
+        storage.remove_partial(model_path)
+        model_folder.prepare(model_path, config, settings.defaults, settings.restart)
+        _add_measured(config, recipe.name, dataset, device_name)
+        write_previews, notices = make_preview_writer(
+            output_path, networks["generator"], dataset.preview_slices(), excerpt
         )
-    else:
+        _print_lines(notices)
+
+        def after_epoch(row: Row) -> None:
+            folder = write_previews(row["epoch"])
+            if log:
+                log(row, folder)
+
+        learners = Learners(networks, optimizers, *recipe.make_steps(networks, optimizers))
+        loop_settings = LoopSettings(
+            settings.epochs,
+            settings.epoch_offset,
+            settings.batch_size,
+            settings.checkpoint_minutes,
+            settings.jit_compile,
+            settings.ema,
+        )
+        return train(recipe, learners, dataset, loop_settings, model_path, config, after_epoch)
+
+
+def _add_measured(config: dict[str, Any], name: str, dataset: PairedDataset, device_name: str) -> None:
+    """Print what is trained on, and add to the configuration what is measured of the data before the training."""
+    config[EQUALIZERS_KEY] = dataset.equalizers()
+    print(f"{name}: {len(dataset.train)} training slices of {len(dataset.train_pieces)} pieces, on {device_name}")
+    if not dataset.validation:
         print("no piece is left to validate with; the training error decides which epoch is best")
-    write_previews, notices = make_preview_writer(output_path, networks["generator"], dataset.preview_slices(), excerpt)
-    _print_lines(notices)
-
-    def after_epoch(row: Row) -> None:
-        folder = write_previews(row["epoch"])
-        if log:
-            log(row, folder)
-
-    learners = Learners(networks, optimizers, *recipe.make_steps(networks, optimizers))
-    loop_settings = LoopSettings(
-        settings.epochs,
-        settings.epoch_offset,
-        settings.batch_size,
-        settings.checkpoint_minutes,
-        settings.jit_compile,
-        settings.ema,
+        return
+    config["unchanged"] = dataset.unchanged_errors()
+    errors = ", ".join(f"{metric} {value:.4f}" for metric, value in config["unchanged"].items())
+    print(
+        f"{len(dataset.validation)} validation slices of {len(dataset.validation_pieces)} pieces; "
+        f"the unchanged input has {errors}"
     )
-    return train(recipe, learners, dataset, loop_settings, model_path, config, after_epoch)
 
 
 def _make_config(recipe: Recipe, settings: RunSettings, dataset: PairedDataset) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 """Training runs as processes of their own: stopped, killed, resumed."""
 
+import errno
 import functools
+import json
+import os
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
@@ -21,6 +25,9 @@ from conftest import (
 )
 
 import train
+from common import storage
+from common.weights import load_generator
+from dataset.paired_dataset import PairedDataset
 from training import steps
 
 NAME = f"{ORIGIN}_2_{TARGET}"
@@ -148,9 +155,101 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(call, dataset_path
     assert len(losses(finished, NAME)) == 5
 
 
+def test_a_run_does_not_go_on_over_changed_slices(call, dataset_path, finished, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(dataset_path, changed)
+    words = train_arguments(changed, finished, deterministic=True, epochs=4)
+    assert call(*words)[0] == 0  # a data set may be moved
+    for path in (changed / TARGET).iterdir():
+        np.save(path, np.zeros((256, 256, 1), np.float16))
+    status, _, stderr = call(*words)
+    assert status == 2
+    assert "the contents of the training slices have changed" in one_line(stderr)
+
+
+def arrays(folder):
+    """The weights of the model in a folder and of that in last/."""
+    networks = (load_generator(path)[0] for path in (folder, folder / "last"))
+    return [weight for network in networks for weight in network.get_weights()]
+
+
+def test_what_a_killed_run_did_not_write_of_an_epoch_is_made_up_for(call, dataset_path, finished):
+    model, output = finished / "models" / NAME, finished / "output" / NAME
+    weights, predicted = arrays(model), np.load(output / "004" / "prediction.npy")
+    table = (model / "history.csv").read_bytes()
+    # As if killed right after the checkpoint of the last epoch, which is the best one, in a run of one epoch even.
+    state = read_json(model / "checkpoints" / "state.json")
+    (model / "checkpoints" / "state.json").write_text(json.dumps({**state, "outputs_of": 3}))
+    for path in (model / "generator.weights.h5", model / "discriminator.weights.h5", model / "history.csv"):
+        path.unlink()
+    shutil.rmtree(model / "last")
+    shutil.rmtree(output / "004")
+    words = train_arguments(dataset_path, finished, deterministic=True, epochs=4)
+    assert call(*words)[0] == 0
+    assert (model / "history.csv").read_bytes() == table
+    for before, after in zip(weights, arrays(model), strict=True):
+        np.testing.assert_array_equal(before, after)
+    np.testing.assert_array_equal(predicted, np.load(output / "004" / "prediction.npy"))
+    assert read_json(model / "checkpoints" / "state.json") == state
+
+
+def test_a_second_run_in_a_folder_is_refused(call, dataset_path, finished):
+    model = finished / "models" / NAME
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    with storage.lock(model):
+        status, _, stderr = call(*train_arguments(dataset_path, finished, deterministic=True, epochs=5))
+    assert status == 2
+    assert "is in use by another run" in one_line(stderr)
+    assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(call, dataset_path, finished, monkeypatch):
+    words = train_arguments(dataset_path, finished, deterministic=True, epochs=5)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.model_folder.save_model", full)
+        status, _, stderr = call(*words)
+    assert status == 1
+    assert "no space left on device" in one_line(stderr)
+    assert "to resume: python" in stderr
+    status, stdout, stderr = call(*words)
+    assert (status, stderr) == (0, "")
+    assert "all 5 epochs are done" in stdout
+    assert len(losses(finished, NAME)) == 5
+    assert read_json(finished / "models" / NAME / "last" / "config.json")["training"]["epoch"] == 5
+
+
+def test_a_slice_that_vanishes_is_one_line_after_a_checkpoint(call, dataset_path, finished, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset_path, copy)
+    words = train_arguments(copy, finished, deterministic=True, epochs=5, checkpoint_minutes=1e-6)
+    real = PairedDataset.train_batches
+
+    def vanishing(dataset, epoch, first_step):
+        (copy / ORIGIN / "a_000.npy").unlink()
+        (copy / ORIGIN / "b_000.npy").unlink()
+        return real(dataset, epoch, first_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PairedDataset, "train_batches", vanishing)
+        status, _, stderr = call(*words)
+    assert status == 1
+    line = one_line(stderr)
+    assert "stopped in epoch 5" in line and "_000.npy" in line and "to resume" in line
+    for name in ("a", "b"):
+        shutil.copy(dataset_path / ORIGIN / f"{name}_000.npy", copy / ORIGIN)
+    assert call(*words)[0] == 0
+    assert len(losses(finished, NAME)) == 5
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        ({"seed": 2**32}, "--seed"),
+        ({"seed": -1}, "--seed"),
         ({"batch_size": 1}, "--batch_size: must be at least 2"),
         ({"batch_size": 1000}, "fewer than --batch_size 1000"),
         ({"target": ORIGIN}, "--target: must differ"),

@@ -24,6 +24,7 @@ import train_generator
 import train_multitarget
 from common.weights import load_generator, save_model
 from model import Generator
+from training.checkpoints import find_latest
 
 NAME = f"{ORIGIN}_2_{TARGET}"
 PIECES = {"a": 6, "b": 6, "c": 6, "d": 6}
@@ -45,6 +46,23 @@ def test_a_run_with_a_whole_recipe_goes_on_to_the_same_history(dataset_path, tmp
     process.wait()
     run_script("train.py", *words, check=0)
     assert losses(tmp_path / "killed", NAME) == losses(tmp_path / "whole", NAME)
+
+
+def test_the_model_that_is_saved_holds_the_averages(dataset_path, tmp_path, call_script):
+    words = train_arguments(dataset_path, tmp_path, gen_lr=None, disc_lr=None, lr=1e-2, epochs=1, ema=0.9)
+    assert call_script(train_generator, *words)[0] == 0
+    model = tmp_path / "models" / f"{NAME}_generator"
+    checkpoint, _ = find_latest(model / "checkpoints")
+    reader = tf.train.load_checkpoint(str(checkpoint))
+    saved = load_generator(model / "last")[0].get_weights()
+
+    def stored(kind, index):
+        return reader.get_tensor(f"{kind}/{index}/.ATTRIBUTES/VARIABLE_VALUE")
+
+    averages = [stored("averages", index) for index in range(1, len(saved) + 1)]  # the first is the number of steps
+    for ours, average in zip(saved, averages, strict=True):
+        np.testing.assert_allclose(ours, average, rtol=1e-6)
+    assert any(np.abs(stored("generator", 0) - saved[0]).ravel() > 1e-4)
 
 
 def test_a_run_begins_with_the_weights_of_another_model(call_script, dataset_path, tmp_path):

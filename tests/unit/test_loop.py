@@ -1,3 +1,5 @@
+import contextlib
+import itertools
 import signal
 import sys
 from types import SimpleNamespace
@@ -6,7 +8,7 @@ import numpy as np
 import pytest
 
 from training import loop
-from training.checkpoints import Diverged, Interruption, metric_totals
+from training.checkpoints import Counters, Diverged, Interruption, metric_totals
 from training.history import epoch_bar, epoch_line, update_bar
 
 
@@ -59,3 +61,34 @@ def test_epoch_line_leaves_out_what_a_short_epoch_did_not_see():
     row["images_per_second"] = 7.0
     line = epoch_line(row, ("gen_mae", "gen_mae_strings"), 9, is_best=True)
     assert line == "epoch 2/9  gen_mae 0.5000 (val 0.2500)  3.0 s  7.0 images/s  best"
+
+
+def test_the_command_that_resumes_a_run_does_not_restart_it(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--origin", "a b", "--restart", "--epochs", "3"])
+    assert loop._resume_hint() == "to resume: python train.py --origin 'a b' --epochs 3"
+
+
+@pytest.mark.parametrize(("record", "seconds", "images"), [({"epoch_seconds": 100.0}, 100, 16), ({}, 0, 12)])
+def test_seconds_of_a_resumed_epoch_count_from_its_beginning(monkeypatch, record, seconds, images):
+    clock = itertools.count(1000.0)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    counters = Counters(("gen_mae",))
+    counters.step.assign(1)  # of 4
+    saved = {}
+    checkpoints = SimpleNamespace(record=record, check_finite=lambda: None, save=saved.update)
+    averages = SimpleNamespace(in_place=contextlib.nullcontext)
+    history = SimpleNamespace(rows=[])
+    position = loop._Position(counters, averages, checkpoints, history, SimpleNamespace(requested=False))
+    dataset = SimpleNamespace(steps=4, validation=None, train_batches=lambda epoch, step: [(), (), ()])
+    settings = loop.LoopSettings(2, 5, 4, 10.0, False, 0.0)
+
+    def train_step():
+        counters.add(np.array([[2.0, 4.0]]))
+
+    assert loop._run_epoch(1, train_step, None, dataset, settings, position)
+    (row,) = history.rows
+    assert row["epoch"] == 7
+    assert seconds < row["seconds"] < seconds + 10
+    assert row["images_per_second"] == pytest.approx(images / row["seconds"], abs=0.01)
+    assert saved == {"history": [row], "outputs_of": 1, "epoch_seconds": 0.0}
+    assert int(counters.epochs_done) == 2

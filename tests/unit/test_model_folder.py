@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from common.cli import UserError
+from training import model_folder
+from training.history import FILE_NAME, History, read_history
+
+CONFIG = {
+    "model": {"base_filters": 4, "n_inputs": 1},
+    "data": {"slices": 3, "fingerprint": "a", "content": "c"},
+    "arguments": {"dropout": 0.5, "init_from": None, "epochs": 3},
+}
+
+
+def changed(section, **values):
+    return {**CONFIG, section: {**CONFIG[section], **values}}
+
+
+def check(old, new, defaults=None):
+    model_folder._check_same_run(Path("models/m"), old, new, defaults or {})
+
+
+def test_a_run_is_the_same_if_all_that_matters_is():
+    check(CONFIG, CONFIG)
+    check(CONFIG, changed("arguments", epochs=9))
+    check(changed("arguments", removed_flag=1), CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("model", {"base_filters": 8}, "base_filters was 4, is 8"),
+        ("data", {"content": "d"}, "the contents of the training slices have changed"),
+        ("data", {"fingerprint": "b"}, "the names of the training slices have changed"),
+        ("arguments", {"dropout": 0.0}, "dropout was 0.5, is 0.0"),
+    ],
+)
+def test_what_differs_is_named(section, values, message):
+    with pytest.raises(UserError, match=message):
+        check(CONFIG, changed(section, **values))
+
+
+def test_flags_that_a_version_did_not_know_were_as_they_are_by_default():
+    old = {**CONFIG, "arguments": {"epochs": 3}}
+    check(old, CONFIG, {"dropout": 0.5, "init_from": None})
+    with pytest.raises(UserError, match=r"dropout was 0\.5, is 0\.25"):
+        check(old, changed("arguments", dropout=0.25), {"dropout": 0.5})
+    old = {**CONFIG, "data": {"slices": 3, "fingerprint": "a"}}  # did not describe the contents
+    check(old, CONFIG)
+
+
+def test_spellings_of_one_path_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "start").mkdir()
+    (tmp_path / "other").mkdir()
+    old = changed("arguments", init_from="start")
+    check(old, changed("arguments", init_from=str(tmp_path / "start")))
+    check(old, changed("arguments", init_from="other/../start/"))
+    with pytest.raises(UserError, match="init_from"):
+        check(old, changed("arguments", init_from="other"))
+
+
+def test_a_damaged_configuration_is_one_clear_error():
+    with pytest.raises(UserError, match="arguments must be an object"):
+        check({**CONFIG, "arguments": [1]}, CONFIG)
+
+
+def test_the_model_is_that_of_the_best_epoch_and_last_that_of_the_last(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(model_folder, "save_model", lambda folder, networks, config: saved.append((folder, config)))
+    history = History(tmp_path, ("gen_mae",), True, [])
+    for epoch, error in enumerate((0.3, 0.1, 0.2), 1):
+        history.rows.append({"epoch": epoch, "gen_mae": 0.5 / epoch, "gen_mae_val": error})
+        model_folder.save_models(tmp_path, {}, {"model": {}}, history)
+    assert [folder for folder, _ in saved] == [tmp_path / "last", tmp_path] * 2 + [tmp_path / "last"]
+    assert saved[3][1]["training"] == {"epoch": 2, "best_epoch": 2, "gen_mae_val": 0.1}
+    assert saved[4][1]["training"] == {"epoch": 3, "best_epoch": 2, "gen_mae_val": 0.1}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"epoch,gen_mae\n1,0.5\n", b"\xff\0\0", b"epoch,gen_mae\n1,0.5\n2,x\n"])
+def test_a_lost_cut_or_damaged_history_is_one_clear_error(tmp_path, content):
+    if content is not None:
+        (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(UserError, match=r"history\.csv"):
+        read_history(tmp_path, 2)
+    assert read_history(tmp_path, 0) == []
