@@ -57,7 +57,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--seconds", type=cli.positive_float, default=60.0, help="largest length of each piece")
     add("--listen", type=cli.non_negative_int, default=3, help="number of pieces on the page")
     add("--excerpt", type=cli.positive_float, default=8.0, help="seconds of each piece on the page")
-    add("--seed", type=cli.non_negative_int, default=0, help="seed of random phases and of the confidence intervals")
+    add("--seed", type=cli.seed, default=0, help="seed of random phases and of the confidence intervals")
     add_gpu_argument(parser)
     add("--overwrite", action="store_true", help="replace an evaluation that was made with other settings")
     arguments = parser.parse_args()

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,7 +56,13 @@ def make_equalizer(
         return Equalizer(np.tile(difference, (len(pairs), 1)), "the training pairs")
     configured = models[0].config.get(EQUALIZERS_KEY, {}).get("/".join(instrument_pair))
     if configured:
-        differences = np.tile(np.array(configured, np.float32), (len(pairs), 1))
+        difference = _parse_difference(configured)
+        if difference is None:
+            raise UserError(
+                f"the configuration of {models[0].label} is damaged: {EQUALIZERS_KEY} must have {data.N_BINS} numbers "
+                f"from -1 to 1 for {'/'.join(instrument_pair)}; restore it"
+            )
+        differences = np.tile(difference, (len(pairs), 1))
         return Equalizer(differences, f"the training pairs of {models[0].label}")
     if len(pairs) < 2:
         raise UserError(
@@ -89,6 +95,14 @@ def training_difference(
     if not len(pairs):
         raise UserError("--dataset_path holds no training pieces, which the fixed equalizer is made from")
     return input_pipeline.mean_difference(pairs, seed)
+
+
+def _parse_difference(value: Any) -> np.ndarray | None:
+    """Convert what a configuration has for an equalizer: float32 array [shape=(256,)]; None if it is something else."""
+    if not isinstance(value, list) or not all(type(number) in (int, float) for number in value):
+        return None
+    difference = np.array(value, np.float64)
+    return difference.astype(np.float32) if len(value) == data.N_BINS and (abs(difference) <= 1).all() else None
 
 
 def _mean_difference(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ N_MELS, N_MFCC = 40, 13
 PITCH_HOP = 2048  # 46 ms
 LOWEST_PITCH, N_PITCHES = 33, 72  # A1 to G#7: below, neighboring semitones are nearer than a bin of 1024 is wide
 PITCH_FRAME_DB, PITCH_PIECE_DB = 14.0, 45.0
+_CQT_SAMPLES = 1 << 16  # 1.5 s, a window of the lowest octave
 _OVERTONES = np.array([12, 19, 24, 28, 31, 34, 36])  # semitones of the 2nd to 8th harmonic
 
 
@@ -158,6 +159,8 @@ def _spectral_peaks(audio: np.ndarray) -> np.ndarray:
         float32 array [shape=(72, n_frames)].
     """
     # Three bins a semitone: the middle one is the pitch, and the other two show whether there is a peak.
+    n_frames = 1 + len(audio) // PITCH_HOP
+    audio = np.pad(audio, (0, max(0, _CQT_SAMPLES - len(audio))))  # librosa warns of less
     lowest_bin = float(librosa.midi_to_hz(LOWEST_PITCH - 1 / 3))
     spectrum = np.abs(
         librosa.hybrid_cqt(
@@ -168,7 +171,7 @@ def _spectral_peaks(audio: np.ndarray) -> np.ndarray:
             n_bins=3 * N_PITCHES,
             bins_per_octave=36,
         )
-    )
+    )[:, :n_frames]
     inner, peaks = spectrum[1:-1], np.zeros_like(spectrum)
     peaks[1:-1] = np.where((inner > spectrum[:-2]) & (inner >= spectrum[2:]), inner, 0)
     return peaks.reshape(N_PITCHES, 3, -1).max(axis=1)

@@ -104,7 +104,7 @@ def validation_pieces(models: Sequence[Model]) -> set[str]:
 
 def make_predict_fns(
     models: Sequence[Model], target: str, pairs: Sequence[RecordingPair], seconds: float
-) -> Callable[[int], dict[str, PredictFn]]:
+) -> Callable[[int], tuple[dict[str, PredictFn], list[RecordingPair]]]:
     """Make the functions with which models convert pieces. Models that take a style get that of another piece.
 
     Args:
@@ -114,34 +114,39 @@ def make_predict_fns(
         seconds: of each piece that is read.
 
     Returns:
-        Function from the index of a pair to a dict of a model's label to what `transfer.make_predict_fn` returns.
+        Function from the index of a pair to a dict of a model's label to what `transfer.make_predict_fn` returns, and
+        the pairs that were read for the style: the last of them gives it, and the target is silent in the others.
     """
     without_style = {model.label: make_predict_fn(model.generator) for model in models if not model.takes_style}
     with_style = [model for model in models if model.takes_style]
 
-    def predict_fns_for(index: int) -> dict[str, PredictFn]:
+    def predict_fns_for(index: int) -> tuple[dict[str, PredictFn], list[RecordingPair]]:
         if not with_style:
-            return without_style
-        style = _choose_style(index, target, pairs, seconds)
-        return without_style | {model.label: make_predict_fn(model.generator, style) for model in with_style}
+            return without_style, []
+        style, tried = _choose_style(index, target, pairs, seconds)
+        return without_style | {model.label: make_predict_fn(model.generator, style) for model in with_style}, tried
 
     return predict_fns_for
 
 
-def _choose_style(index: int, target: str, pairs: Sequence[RecordingPair], seconds: float) -> np.ndarray:
+def _choose_style(
+    index: int, target: str, pairs: Sequence[RecordingPair], seconds: float
+) -> tuple[np.ndarray, list[RecordingPair]]:
     """Choose a style from the next piece after that of `index` in which the target sounds.
 
     Returns:
-        float32 array [shape=(1, 256, 256, 1)] in [-1, 1].
+        float32 array [shape=(1, 256, 256, 1)] in [-1, 1], and the pieces that were read.
 
     Raises:
         UserError: if there is no such piece.
     """
+    tried = []
     for offset in range(1, len(pairs)):
-        _, audio = read_pair(pairs[(index + offset) % len(pairs)], seconds)
+        tried.append(pairs[(index + offset) % len(pairs)])
+        _, audio = read_pair(tried[-1], seconds)
         try:
             slices, _ = choose_slices(data.log_magnitude(data.stft(audio)))
         except ValueError:  # it is silent
             continue
-        return data.to_network(slices)
+        return data.to_network(slices), tried
     raise UserError(f"a style of {target} is taken from another piece, and there is none; add pieces")

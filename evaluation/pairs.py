@@ -11,6 +11,9 @@ from common import audio
 from common.cli import UserError
 from dataset import slice_pairs
 
+_SHORTEST = 2048  # samples: the longest window of the metrics
+_LONGEST = 2**48  # samples: more than any recording has, and few enough to count
+
 
 class RecordingPair(NamedTuple):
     """Two recordings of the same piece, played by the origin and by the target.
@@ -94,17 +97,21 @@ def read_pair(pair: RecordingPair, seconds: float) -> tuple[np.ndarray, np.ndarr
         Source and target, float32 arrays [shape=(n_samples,)].
 
     Raises:
-        UserError: if one of them is not audio, damaged, or empty.
+        UserError: if one of them is not audio, damaged, or shorter than the metrics need.
     """
+    at_most = max(1, round(min(seconds * data.SAMPLE_RATE, _LONGEST)))
     signals = []
     for path in (pair.source_path, pair.target_path):
         try:
-            signals.append(audio.load_audio(path)[: round(seconds * data.SAMPLE_RATE)])
+            signals.append(audio.load_audio(path, at_most))
         except ValueError as error:
             raise UserError(f"{path} {error}") from None
     n_samples = min(map(len, signals))
-    if n_samples == 0:
-        raise UserError(f"{pair.source_path} or {pair.target_path} holds no samples")
+    if n_samples < _SHORTEST:
+        raise UserError(
+            f"{pair.source_path} and {pair.target_path} have {n_samples} samples in common with --seconds {seconds:g}; "
+            f"at least {_SHORTEST} are needed"
+        )
     source, target = (signal[:n_samples] for signal in signals)
     return source, target
 

@@ -68,7 +68,10 @@ def _summary_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with storage.atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+    with (
+        storage.atomic_write(path) as partial,
+        open(partial, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -76,4 +79,4 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     with storage.atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")

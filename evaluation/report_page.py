@@ -16,6 +16,7 @@ from PIL import Image
 import data
 from common import storage
 from common.audio import load_audio
+from common.cli import UserError
 from evaluation.scoring import EQUALIZER, METRICS, TRUTH, Result, best_systems
 
 NAME = "report.html"
@@ -67,8 +68,15 @@ def write_excerpts(folder: Path, target: np.ndarray, outputs: Sequence[np.ndarra
     excerpts = [audio[part] for audio in (target, *outputs)]
     peak = max(float(np.abs(excerpt).max(initial=0)) for excerpt in excerpts)
     for number, excerpt in enumerate(excerpts):
+        flac = io.BytesIO()  # as libsndfile says nothing when a disk fills up while it closes a file
+        soundfile.write(flac, excerpt / max(1.0, peak), data.SAMPLE_RATE, subtype="PCM_16", format="FLAC")
         with storage.atomic_write(_excerpt_path(folder, number)) as partial:
-            soundfile.write(partial, excerpt / max(1.0, peak), data.SAMPLE_RATE, subtype="PCM_16")
+            partial.write_bytes(flac.getvalue())
+
+
+def has_excerpts(folder: Path, n_outputs: int) -> bool:
+    """Tell whether a folder has the files that `write_excerpts` writes for so many outputs."""
+    return all(_excerpt_path(folder, number).is_file() for number in range(n_outputs + 1))
 
 
 def render(results: Sequence[Result], about: Mapping[str, str]) -> str:
@@ -97,7 +105,7 @@ def render(results: Sequence[Result], about: Mapping[str, str]) -> str:
 def _fullest_part(audio: np.ndarray, seconds: float) -> slice:
     """Find the samples of the part with the greatest mean log-magnitude."""
     loudness = data.log_magnitude(data.stft(audio)).mean(axis=0)
-    width = min(len(loudness), round(seconds * data.SAMPLE_RATE / data.HOP_LENGTH))
+    width = max(1, round(min(len(loudness), seconds * data.SAMPLE_RATE / data.HOP_LENGTH)))
     sums = np.convolve(loudness, np.ones(width), mode="valid")
     first = int(np.argmax(sums)) * data.HOP_LENGTH
     return slice(first, first + width * data.HOP_LENGTH)
@@ -141,12 +149,19 @@ def _summary_table(result: Result, name: str) -> str:
 
 
 def _read_versions(result: Result, piece: str) -> list[_Version]:
-    """Read the excerpts of a piece, in the order of the page: input, target, models, and the other baselines."""
+    """Read the excerpts of a piece, in the order of the page: input, target, models, and the other baselines.
+
+    Raises:
+        UserError: if one is damaged.
+    """
     folder, scores = result.excerpts[piece], result.scores[piece]
     versions = []
     for number, name in enumerate((_TARGET, *scores)):
         path = _excerpt_path(folder, number)
-        image = data.log_magnitude(data.stft(load_audio(path)))
+        try:
+            image = data.log_magnitude(data.stft(load_audio(path)))
+        except ValueError as error:
+            raise UserError(f"{path} {error}; remove it, and the same command makes it again") from None
         versions.append(_Version(name, path.read_bytes(), image, scores.get(name, {})))
     target, unchanged, *others = versions
     others.sort(key=lambda version: version.name == EQUALIZER or version.name.startswith(TRUTH))  # models come first
@@ -224,7 +239,8 @@ def _gradient(color_map: str) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value)
+    """Escape a text for HTML; what is not UTF-8 in the name of a file is shown by its bytes."""
+    return html.escape(value.encode("utf-8", "backslashreplace").decode())
 
 
 def _name(value: str) -> str:

@@ -1,11 +1,15 @@
 """An evaluation, from its settings to the report."""
 
-from collections.abc import Sequence
+import hashlib
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from common import storage
+from common import failures, storage
 from common.progress import progress
 from evaluation import equalizer, report, report_page, scoring
 from evaluation.models import Model, load_models, make_predict_fns, validation_pieces
@@ -31,6 +35,18 @@ def run(settings: EvaluationSettings, device_name: str) -> int:
         UserError: if a model, a recording or the output folder is not what it must be.
     """
     models = load_models(settings.model_paths, settings.origin, settings.target)
+    with storage.lock(settings.output):
+        storage.remove_partial(settings.output)
+        try:
+            _evaluate(settings, models, device_name)
+        except failures.expected() as error:
+            print(f"evaluate.py: {failures.describe(error, settings.output)}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _evaluate(settings: EvaluationSettings, models: Sequence[Model], device_name: str) -> None:
+    """Evaluate loaded models, and write the report."""
     manifest = storage.Manifest(
         settings.output / MANIFEST_NAME,
         {"format": FORMAT, "models": {model.label: model.sha256 for model in models}, **settings.recorded},
@@ -47,7 +63,6 @@ def run(settings: EvaluationSettings, device_name: str) -> int:
     report.write(settings.output, results, about)
     print(report.markdown(results))
     print(f"listen and look: {settings.output / report_page.NAME}")
-    return 0
 
 
 def _evaluate_instruments(
@@ -64,22 +79,70 @@ def _evaluate_instruments(
     predict_fns_for = make_predict_fns(models, target, pairs, settings.seconds)
 
     scores, excerpts = {}, {}
-    for index, pair in progress(enumerate(pairs), len(pairs), f"pieces, {origin} to {target}"):
-        folder = settings.output / "audio" / f"{origin}_2_{target}" / f"{index:03d}"
-        excerpt_folder = folder if index < settings.listen else None
-        key, files = f"{origin}/{target}/{pair.piece}", _fingerprints(pair)
-        entry = manifest.entries.get(key)
-        if not entry or entry["audio"] != files or (excerpt_folder and not excerpt_folder.is_dir()):
-            piece_scores = _evaluate_piece(
-                settings, pair, fixed.differences[index], predict_fns_for(index), excerpt_folder
-            )
-            manifest.entries[key] = entry = {"audio": files, "scores": piece_scores}
-            manifest.save()
-        scores[pair.piece] = entry["scores"]
-        if excerpt_folder:
-            excerpts[pair.piece] = excerpt_folder
+    audio_folder = settings.output / "audio" / f"{origin}_2_{target}"
+    try:
+        for index, pair in progress(enumerate(pairs), len(pairs), f"pieces, {origin} to {target}"):
+            excerpt_folder = audio_folder / _folder_name(pair.piece) if index < settings.listen else None
+            key = f"{origin}/{target}/{pair.piece}"
+            made_from = {
+                "audio": _fingerprints([pair]),
+                "equalizer": hashlib.sha256(fixed.differences[index].tobytes()).hexdigest(),
+            }
+            entry = manifest.entries.get(key, {})
+            if not _is_current(entry, made_from, index, pairs, excerpt_folder):
+                difference = fixed.differences[index]
+                predict_fns, style_pairs = predict_fns_for(index)
+                piece_scores = _evaluate_piece(settings, pair, difference, predict_fns, excerpt_folder)
+                entry = {
+                    **made_from,
+                    "style": _fingerprints(style_pairs),
+                    "scores": piece_scores,
+                    "excerpts": excerpt_folder is not None,
+                }
+                manifest.entries[key] = entry
+                manifest.save_soon()
+            scores[pair.piece] = entry["scores"]
+            if excerpt_folder:
+                excerpts[pair.piece] = excerpt_folder
+    finally:
+        manifest.save()
     summary = scoring.summarize(list(scores.values()), settings.seed)
     return scoring.Result(origin, target, scores, summary, excerpts, fixed.made_from)
+
+
+def _is_current(
+    entry: Mapping[str, Any],
+    made_from: Mapping[str, Any],
+    index: int,
+    pairs: Sequence[RecordingPair],
+    excerpt_folder: Path | None,
+) -> bool:
+    """Tell whether a piece was measured with what it would be measured with now, and its excerpts are there.
+
+    Args:
+        entry: what the manifest has of the piece, which an earlier version may have written.
+        made_from: the recordings and the equalizer.
+        index: of the piece.
+        pairs: all pieces; those that follow give the style.
+        excerpt_folder: where its excerpts must be, or None.
+    """
+    if any(entry.get(key) != value for key, value in made_from.items()) or not scoring.are_scores(entry.get("scores")):
+        return False
+    style = entry.get("style")  # recordings of the pieces after this one, to the first in which the target sounds
+    if not isinstance(style, list):
+        return False
+    following = [pairs[(index + offset) % len(pairs)] for offset in range(1, len(style) // 2 + 1)]
+    if style != _fingerprints(following):
+        return False
+    return not excerpt_folder or (
+        entry.get("excerpts") is True and report_page.has_excerpts(excerpt_folder, len(entry["scores"]))
+    )
+
+
+def _folder_name(piece: str) -> str:
+    """Return the name of a folder for a piece: no other piece has it, and it leads nowhere else."""
+    digest = hashlib.sha256(piece.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', piece)[:60]}-{digest[:8]}"
 
 
 def _find_pairs(
@@ -94,9 +157,10 @@ def _find_pairs(
     return [pairs[index * len(pairs) // count] for index in range(count)]  # spread over the alphabet: over composers
 
 
-def _fingerprints(pair: RecordingPair) -> list[list[str | int]]:
-    """List path, size and time of change of both recordings, by which the manifest tells whether they are the same."""
-    return [[str(path), *storage.fingerprint(path)] for path in (pair.source_path, pair.target_path)]
+def _fingerprints(pairs: Iterable[RecordingPair]) -> list[list[str | int]]:
+    """List path, size and time of change of recordings, by which the manifest tells whether they are the same."""
+    paths = [path for pair in pairs for path in (pair.source_path, pair.target_path)]
+    return [[str(path), *storage.fingerprint(path)] for path in paths]
 
 
 def _evaluate_piece(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -166,6 +166,18 @@ def _score_output(output: Output, target: np.ndarray, target_pitches: np.ndarray
         "mfcc_distance": metrics.mfcc_distance(magnitude, target_magnitude),
         "pitch_f_measure": metrics.pitch_f_measure(metrics.pitches(output.audio), target_pitches),
     }
+
+
+def are_scores(value: Any) -> bool:
+    """Tell whether a value that was read from a file is `Scores`."""
+    if not isinstance(value, dict) or not value:
+        return False
+    return all(
+        isinstance(values, dict)
+        and list(values) == list(METRICS)
+        and all(isinstance(number, float | int) for number in values.values())
+        for values in value.values()
+    )
 
 
 def summarize(scores: Sequence[Scores], seed: int) -> Summary:

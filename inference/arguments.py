@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0-128",
         help="frames that neighboring slices share",
     )
-    add("--seed", type=cli.non_negative_int, default=transfer.phase.seed, help="seed of random phases")
+    add("--seed", type=cli.seed, default=transfer.phase.seed, help="seed of random phases")
     add("--list_models", action=_ListModels, nargs=0, help="list the models that are known by name, and exit")
 
 

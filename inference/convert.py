@@ -1,15 +1,16 @@
 """Recordings converted to recordings, in bounded memory."""
 
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import soundfile
 
 import data
-from common import audio, cli, storage
+from common import audio, cli, failures, storage
 from common.cli import UserError
 from common.progress import ProgressBar
 from common.weights import load_generator
@@ -20,6 +21,18 @@ from inference.style import Style
 from inference.transfer import PredictFn, make_predict_fn, transfer
 
 _FINE_SUBTYPES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+
+
+class Outcome(NamedTuple):
+    """What became of a recording.
+
+    Attributes:
+        message: about what was written.
+        fault: why the input is not whole, although what there is of it was converted; None if it is.
+    """
+
+    message: str
+    fault: str | None
 
 
 def run(
@@ -53,7 +66,7 @@ def run(
 
 
 def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSettings, device_name: str) -> int:
-    """Convert recordings one after the other.
+    """Convert recordings one after the other. One that fails does not stop the others.
 
     Args:
         jobs: the recordings, and the files to write.
@@ -62,30 +75,40 @@ def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSet
         device_name: what TensorFlow runs on, for messages.
 
     Returns:
-        The script's exit status: 1 if some failed.
+        The script's exit status: 1 if some failed or were not whole.
 
     Raises:
-        UserError: if there is only one recording and it fails.
+        UserError: if there is only one recording, and it is not audio, or its output is in use or not finite.
     """
-    failures = []
+    failed = []
     with ProgressBar(sum(_expected_seconds(job) for job in jobs), "s") as bar:
         for job in jobs:
             try:
-                message = convert(job, predict_fn, settings, bar)
-            except (ValueError, OSError) as error:
-                if len(jobs) > 1:
-                    failures.append((str(job.input_path), str(error)))
-                elif isinstance(error, ValueError):
+                outcome = convert(job, predict_fn, settings, bar)
+            except audio.AudioError as error:
+                if len(jobs) == 1:
                     raise UserError(f"--input {job.input_path} {error}") from None
-                else:
+                failed.append((str(job.input_path), str(error)))
+            except UserError as error:
+                if len(jobs) == 1:
                     raise
+                failed.append((str(job.input_path), str(error)))
+            except failures.expected() as error:
+                failed.append((str(job.input_path), failures.describe(error, job.output_path)))
             else:
-                bar.write_line(f"{job.output_path}: {message}, on {device_name}")
-    return cli.report_failures(failures, f"of {len(jobs)} recordings")
+                bar.write_line(f"{job.output_path}: {outcome.message}, on {device_name}")
+                if outcome.fault:
+                    failed.append((str(job.input_path), f"{outcome.fault}; what there is was converted"))
+    if len(jobs) > 1 or not failed:
+        return cli.report_failures(failed, f"of {len(jobs)} recordings")
+    print("failed: {}: {}".format(*failed[0]), file=sys.stderr)
+    return 1
 
 
-def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: ProgressBar) -> str:
+def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: ProgressBar) -> Outcome:
     """Convert a recording of any length.
+
+    Nothing is left of an output that cannot be completed, and no other process can write it at the same time.
 
     Args:
         job: the recording, and the file to write.
@@ -93,21 +116,22 @@ def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: Pro
         settings: how the recording is converted and written.
         bar: counts seconds of input.
 
-    Returns:
-        A message about what was written.
-
     Raises:
-        ValueError: if the input is not audio, damaged or empty, or the output's format cannot hold it.
+        AudioError: if the input is not audio, damaged or empty, or the output's format cannot hold it.
+        UserError: if another process writes the output, or the network's output is not finite.
     """
-    with audio.Reader(job.input_path) as reader, storage.atomic_write(job.output_path) as partial:
+    with (
+        audio.Reader(job.input_path) as reader,
+        storage.lock_file(job.output_path),
+        storage.atomic_write(job.output_path) as partial,
+    ):
         rate, n_channels = reader.sample_rate, reader.n_channels
         subtype = settings.subtype or _default_subtype(reader.subtype, job.output_path)
         input_meter, output_meter = (Meter(rate, n_channels, settings.level == "match") for _ in range(2))
+        with audio.open_to_write(partial, rate, n_channels, subtype):
+            pass  # fails now if the format cannot hold it
         # The gain is known only at the end. Until then, the samples are in a temporary file, as 32-bit numbers.
-        with (
-            audio.open_to_write(partial, rate, n_channels, subtype, reader.expected_samples) as writer,
-            tempfile.TemporaryFile(dir=partial.parent) as samples,
-        ):
+        with tempfile.TemporaryFile(dir=partial.parent) as samples:
             blocks = _read_blocks(reader, input_meter, bar)
             n_written = 0
             for block in transfer(blocks, rate, predict_fn, settings.transfer):
@@ -116,10 +140,12 @@ def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: Pro
                 output_meter.add(block)
                 samples.write(np.ascontiguousarray(block.T).tobytes())
             if reader.n_samples == 0:
-                raise ValueError("holds no samples")
+                raise audio.AudioError("holds no samples")
             gain, notice = _choose_gain(settings.level, input_meter, output_meter, subtype)
-            _write_scaled(samples, writer, gain)
-    return f"{reader.n_samples / rate:.2f} s, {n_channels} channels, {rate} Hz{notice}"
+            with audio.open_to_write(partial, rate, n_channels, subtype, n_written) as writer:
+                _write_scaled(samples, writer, gain)
+        fault = reader.cut_off()
+    return Outcome(f"{n_written / rate:.2f} s, {n_channels} channels, {rate} Hz{notice}", fault)
 
 
 def _read_blocks(reader: audio.Reader, meter: Meter, bar: ProgressBar) -> Iterator[np.ndarray]:
@@ -165,5 +191,5 @@ def _expected_seconds(job: Job) -> float:
     try:
         with audio.Reader(job.input_path) as reader:
             return reader.expected_samples / reader.sample_rate
-    except ValueError:
+    except (audio.AudioError, *failures.expected()):  # said where it is converted
         return 0.0

@@ -1,5 +1,6 @@
 """What there is to convert: recordings, and the files that they become."""
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ def prepare_jobs(inputs: Sequence[str], output: str, subtype: str | None, overwr
     if len(jobs) == 1:
         try:
             audio.Reader(jobs[0].input_path).close()
-        except ValueError as error:
+        except audio.AudioError as error:
             raise UserError(f"--input {jobs[0].input_path} {error}") from None
     return jobs
 
@@ -78,9 +79,9 @@ def check_jobs(jobs: Sequence[Job], subtype: str | None, overwrite: bool) -> lis
     Raises:
         UserError: if an output is an input, or its format does not know the subtype.
     """
-    pending, inputs = [], {job.input_path.resolve() for job in jobs}
+    pending, inputs = [], {os.path.realpath(job.input_path) for job in jobs}
     for job in jobs:
-        if job.output_path.resolve() in inputs:
+        if os.path.realpath(job.output_path) in inputs:
             raise UserError(f"--output {job.output_path} is an input; choose another file or folder")
         extension = job.output_path.suffix.lower()
         known = audio.subtypes(extension)
@@ -96,19 +97,24 @@ def check_jobs(jobs: Sequence[Job], subtype: str | None, overwrite: bool) -> lis
 def _find_recordings(inputs: Sequence[str], output_path: Path) -> dict[Path, Path]:
     """Find the recordings that `--input` names.
 
-    The output folder may lie in an input folder. What an earlier run wrote there is not an input.
+    The output folder may lie in an input folder. What an earlier run wrote there is not an input. What has the name of
+    a recording and cannot be read, such as a link to nowhere, is found too, so that it is reported.
 
     Returns:
         dict of path to the path below the input folder; of a file that was named itself, its name.
     """
-    found = {}
+    found, output_folder = {}, Path(os.path.realpath(output_path))
     for path in map(Path, inputs):
         if path.is_file():
             found[path] = Path(path.name)
         elif path.is_dir():
+            folder = Path(os.path.realpath(path))
+            if output_folder == folder:
+                raise UserError(f"--output {output_path} is the input folder; choose another one, which may lie in it")
             paths = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in audio.INPUT_EXTENSIONS]
-            paths = [p for p in paths if p.is_file() and p.name[0] != "."]
-            paths = [p for p in paths if output_path.resolve() not in p.resolve().parents]
+            paths = [p for p in paths if not p.is_dir() and p.name[0] != "."]
+            if folder in output_folder.parents:
+                paths = [p for p in paths if output_folder not in Path(os.path.realpath(p)).parents]
             if not paths:
                 raise UserError(f"--input {path} holds no audio files ({' '.join(audio.INPUT_EXTENSIONS)})")
             found |= {p: p.relative_to(path) for p in paths}

@@ -24,21 +24,25 @@ def resample(blocks: Iterable[np.ndarray], sample_rate: int, target_rate: int) -
         target_rate: rate of the result in Hz.
 
     Yields:
-        float32 arrays [shape=(n_channels, n_samples)].
+        float32 arrays [shape=(n_channels, n_samples)]; in all, as many samples as `data.resample` gives.
     """
     if sample_rate == target_rate:
         yield from blocks
         return
     import soxr
 
-    stream = None
+    stream, n_read, n_done = None, 0, 0
     for block in blocks:
         stream = stream or soxr.ResampleStream(sample_rate, target_rate, len(block), dtype="float32")
         resampled = stream.resample_chunk(np.ascontiguousarray(block.T)).T
+        n_read, n_done = n_read + block.shape[1], n_done + resampled.shape[1]
         if resampled.shape[1]:
             yield resampled
     if stream:
-        yield stream.resample_chunk(np.zeros((0, len(block)), np.float32), last=True).T
+        # soxr rounds the number of samples. Silence at the end gives those that are wanted if it rounds down.
+        silence = np.zeros((2 * -(-sample_rate // target_rate), len(block)), np.float32)
+        n_left = data.count_resampled(n_read, sample_rate, target_rate) - n_done
+        yield stream.resample_chunk(silence, last=True).T[:, :n_left]
 
 
 def stft(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

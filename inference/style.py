@@ -1,5 +1,6 @@
 """The style of a recording: the slices of it that a network gets in addition to its input."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 import data
 from common import audio
 from common.cli import UserError
+from inference import streaming
 
 _SECONDS_PER_FRAME = data.HOP_LENGTH / data.SAMPLE_RATE
 
@@ -25,7 +27,7 @@ class Style(NamedTuple):
 
 
 def read_style(path: str, n_slices: int = 1, start: float | None = None) -> Style:
-    """Read the style that `--style` names.
+    """Read the style that `--style` names, in bounded memory.
 
     Args:
         path: a recording of the target instrument.
@@ -38,10 +40,16 @@ def read_style(path: str, n_slices: int = 1, start: float | None = None) -> Styl
     if not Path(path).is_file():
         raise UserError(f"--style {path} is not a file; it must be a recording of the target instrument")
     try:
-        log_magnitude = data.log_magnitude(data.stft(audio.load_audio(path)))
-        slices, starts = choose_slices(log_magnitude, n_slices, start)
-    except ValueError as error:
+        # It is read twice, as only a few numbers of each frame can be kept until it is known which parts are taken.
+        with audio.Reader(path) as reader:
+            spans = _choose_spans(_log_magnitudes(reader), n_slices, start)
+            if start is None and (fault := reader.cut_off()):
+                raise audio.AudioError(fault)
+        with audio.Reader(path) as reader:
+            slices = _cut_slices(_log_magnitudes(reader), spans)
+    except audio.AudioError as error:
         raise UserError(f"--style {path} {error}") from None
+    starts = _start_seconds(spans)
     notices = [f"style: {path} from {', '.join(f'{seconds:.2f} s' for seconds in starts)}"]
     if len(starts) < n_slices:
         notices.append(f"it holds {len(starts)} slices that sound, not {n_slices}")
@@ -66,40 +74,96 @@ def choose_slices(
         float32 array [shape=(n_slices, 256, 256, 1)] in [0, 1], and the seconds at which each begins.
 
     Raises:
-        ValueError: if the recording ends before `start`, or nothing sounds.
+        AudioError: if the recording ends before `start`, or nothing sounds.
     """
-    part, first = _trim(log_magnitude, count, start)
+    spans = _choose_spans([log_magnitude], count, start)
+    return _cut_slices([log_magnitude], spans), _start_seconds(spans)
+
+
+def _log_magnitudes(reader: audio.Reader) -> Iterator[np.ndarray]:
+    """Yield the log-magnitude of a recording, mixed to mono, in blocks [shape=(256, n_frames)]."""
+    mono = (block.mean(axis=0, keepdims=True) for block in reader.blocks())
+    for spectrum in streaming.stft(streaming.resample(mono, reader.sample_rate, data.SAMPLE_RATE)):
+        yield data.log_magnitude(spectrum[0])
+
+
+def _choose_spans(blocks: Iterable[np.ndarray], count: int, start: float | None) -> list[range]:
+    """Choose the frames of the slices of `choose_slices`: ranges of 256 frames, or a single one of fewer.
+
+    Args:
+        blocks: log-magnitude in blocks [shape=(256, n_frames)]. No more than needed is read.
+        count: slices to choose.
+        start: seconds at which the first one begins; None for the fullest parts.
+    """
     width = data.SLICE_FRAMES
-    _, n_frames = part.shape
-    if n_frames < width:
-        part = np.tile(part, (1, -(-width // n_frames)))[:, :width]
-        return part[np.newaxis, ..., np.newaxis], [first * _SECONDS_PER_FRAME]
-    starts = _fullest_starts(part, count) if start is None else range(0, n_frames - width + 1, width)
-    slices = np.stack([part[:, begin : begin + width, np.newaxis] for begin in starts])
-    kept = [index for index, image in enumerate(slices) if data.sounding(image[..., 0]).any()]
-    return slices[kept], [(first + starts[index]) * _SECONDS_PER_FRAME for index in kept]
-
-
-def _trim(log_magnitude: np.ndarray, count: int, start: float | None) -> tuple[np.ndarray, int]:
-    """Cut a recording to where its style is taken from; return that part and its first frame."""
-    _, n_frames = log_magnitude.shape
     first = 0 if start is None else round(start / _SECONDS_PER_FRAME)
+    last = None if start is None else first + count * width
+    means, sounding = _measure_frames(blocks, last)
+    n_frames = len(means)
     if first >= n_frames:
-        raise ValueError(f"ends after {(n_frames - 1) * _SECONDS_PER_FRAME:.2f} s, before its style would begin")
-    last = n_frames if start is None else first + count * data.SLICE_FRAMES
-    part = log_magnitude[:, first:last]
-    sounding = np.flatnonzero(data.sounding(part))
-    if len(sounding) == 0:
-        raise ValueError("is silent (nothing above -60 dB of full scale) where its style would be taken from")
+        if n_frames == 0:
+            raise audio.AudioError("holds no samples")
+        raise audio.AudioError(f"ends after {(n_frames - 1) * _SECONDS_PER_FRAME:.2f} s, before its style would begin")
+    sounding_frames = first + np.flatnonzero(sounding[first:])
+    if len(sounding_frames) == 0:
+        raise audio.AudioError("is silent (nothing above -60 dB of full scale) where its style would be taken from")
     if start is None:
-        first, part = int(sounding[0]), part[:, sounding[0] : sounding[-1] + 1]
-    return part, first
+        first, last = int(sounding_frames[0]), int(sounding_frames[-1]) + 1
+    else:
+        last = n_frames
+    if last - first < width:
+        return [range(first, last)]
+    starts = _fullest_starts(means[first:last], count) if start is None else range(0, last - first - width + 1, width)
+    spans = [range(first + begin, first + begin + width) for begin in starts]
+    return [span for span in spans if sounding[span.start : span.stop].any()]
 
 
-def _fullest_starts(log_magnitude: np.ndarray, count: int) -> list[int]:
-    """Find the first frames of the slices with the greatest mean that do not overlap, the fullest first."""
+def _measure_frames(blocks: Iterable[np.ndarray], last: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the mean of each frame before `last`, and whether it sounds; of blocks [shape=(256, n_frames)]."""
+    means, sounding, n_frames = [np.zeros(0)], [np.zeros(0, bool)], 0
+    for block in blocks:
+        means.append(block.mean(axis=0, dtype=np.float64))
+        sounding.append(data.sounding(block))
+        n_frames += block.shape[1]
+        if last is not None and n_frames >= last:
+            break
+    return np.concatenate(means)[:last], np.concatenate(sounding)[:last]
+
+
+def _cut_slices(blocks: Iterable[np.ndarray], spans: Sequence[range]) -> np.ndarray:
+    """Cut the frames of spans out of blocks [shape=(256, n_frames)]; a span that is too short is repeated.
+
+    Returns:
+        float32 array [shape=(n_slices, 256, 256, 1)].
+    """
+    n_bins, width, _ = data.SLICE_SHAPE
+    slices = [np.zeros((n_bins, len(span)), np.float32) for span in spans]
+    end, n_frames = max(span.stop for span in spans), 0
+    for block in blocks:
+        for image, span in zip(slices, spans, strict=True):
+            begin, stop = max(span.start, n_frames), min(span.stop, n_frames + block.shape[1])
+            if begin < stop:
+                image[:, begin - span.start : stop - span.start] = block[:, begin - n_frames : stop - n_frames]
+        n_frames += block.shape[1]
+        if n_frames >= end:
+            break
+    tiled = [np.tile(image, (1, -(-width // image.shape[1])))[:, :width] for image in slices]
+    return np.stack(tiled)[..., np.newaxis]
+
+
+def _start_seconds(spans: Iterable[range]) -> list[float]:
+    return [span.start * _SECONDS_PER_FRAME for span in spans]
+
+
+def _fullest_starts(means: np.ndarray, count: int) -> list[int]:
+    """Find the first frames of the slices with the greatest mean that do not overlap, the fullest first.
+
+    Args:
+        means: mean log-magnitude of each frame [shape=(n_frames,)].
+        count: slices to find.
+    """
     width = data.SLICE_FRAMES
-    cumulative = np.concatenate([[0], np.cumsum(log_magnitude.mean(axis=0, dtype=np.float64))])
+    cumulative = np.concatenate([[0], np.cumsum(means)])
     sums = cumulative[width:] - cumulative[:-width]  # of the slice that begins at each frame
     starts = []
     while len(starts) < count and np.isfinite(sums).any():

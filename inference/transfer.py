@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import data
+from common.cli import UserError
 from inference import streaming
 from inference.phase import with_phase
 from inference.settings import PhaseSettings, TransferSettings
@@ -66,6 +67,9 @@ def transfer(
     Yields:
         float32 arrays [shape=(n_channels, n_samples)] at the same rate. In all there are as many samples as in
         `blocks`, or a few more, which are to be cut off. They are not limited to [-1, 1].
+
+    Raises:
+        UserError: if the network's output is not finite.
     """
     spectra = streaming.stft(streaming.resample(blocks, sample_rate, data.SAMPLE_RATE))
     source = ((data.log_magnitude(spectrum), spectrum) for spectrum in spectra)
@@ -91,8 +95,7 @@ def transfer_audio(
         float32 array of the same shape.
     """
     _, n_samples = audio.shape
-    result = np.concatenate(list(transfer([audio], sample_rate, predict_fn, settings)), axis=1)[:, :n_samples]
-    return np.pad(result, ((0, 0), (0, n_samples - result.shape[1])))
+    return np.concatenate(list(transfer([audio], sample_rate, predict_fn, settings)), axis=1)[:, :n_samples]
 
 
 def transfer_log_magnitude(
@@ -185,6 +188,8 @@ def _predict_overlapping(image: np.ndarray, predict_fn: PredictFn, overlap: int)
     starts = range(0, image.shape[-1] - overlap, width - overlap)
     slices = np.stack([image[..., start : start + width] for start in starts])
     generated = data.from_network(predict_fn(data.to_network(slices.reshape(-1, *data.SLICE_SHAPE))))
+    if not np.isfinite(generated).all():
+        raise UserError("the model's output is not finite: its weights are damaged; train it again or restore them")
     total = np.zeros_like(image)
     weights = np.zeros(image.shape[-1], dtype=np.float32)
     for start, part in zip(starts, generated.reshape(slices.shape), strict=True):

@@ -1,9 +1,13 @@
 """The predict scripts as whole commands: wrong input that needs no TensorFlow is refused before it is imported."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
-from conftest import one_line, run_script
+from conftest import REPOSITORY, one_line, run_script
 
 from common import pretrained
 
@@ -19,6 +23,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
     soundfile.write(tmp_path / "in.wav", np.full(1000, 0.5), 44_100)
     soundfile.write(tmp_path / "silent.wav", np.zeros(1000), 44_100)
+    soundfile.write(tmp_path / "slow.wav", np.zeros(1000), 3)
+    os.mkfifo(tmp_path / "fifo.wav")
     (tmp_path / "text.wav").write_text("no audio")
     return tmp_path
 
@@ -32,6 +38,10 @@ def folder(tmp_path, monkeypatch):
         ("predict.py", {"--output": "out.xyz"}, "must end in one of"),
         ("predict.py", {"--subtype": "PCM_99"}, "--subtype PCM_99 is not a subtype of .wav files"),
         ("predict.py", {"--overlap": "129"}, "--overlap"),
+        ("predict.py", {"--seed": str(2**32)}, f"{2**32} must be from 0 to {2**32 - 1}"),
+        ("predict.py", {"--input": "fifo.wav"}, "fifo.wav is not a file or folder"),
+        ("predict.py", {"--input": "slow.wav"}, "slow.wav has a rate of 3 Hz"),
+        ("predict.py", {"--input": "line\nbreak.wav"}, "line\\nbreak.wav is not a file"),
         ("predict.py", {"--model": "no_such_model"}, "no model's name"),
         ("predict.py", {"--model": f"models/{MODEL}"}, f"is shipped: --model {MODEL}"),
         ("predict_multitarget.py", {"--style": "silent.wav"}, "silent.wav is silent"),
@@ -56,3 +66,23 @@ def test_what_exists_is_skipped_and_models_are_listed_without_tensorflow(folder)
         listed = run_script(name, "--list_models", cwd=folder, check=0).stdout
         assert all(f"{model}: " in listed for model in pretrained.shipped())
     assert (folder / "out.wav").read_bytes() == b"precious"
+
+
+def test_closed_streams_change_nothing(tmp_path):
+    """Where descriptors 0 to 2 are closed, what is opened next must not get them: libraries write messages to 2."""
+    program = """
+from common import cli
+def main():
+    with open("out", "w") as file:
+        file.write(f"{file.fileno() > 2}")
+    print("to stdout", flush=True)
+    raise cli.UserError("to stderr")
+cli.run(main)
+"""
+    for closed in ("<&- >&- 2>&-", "2>&-", ">&-", "<&-"):
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", program]
+        result = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True)
+        assert result.returncode == 2
+        assert result.stdout == (b"" if ">&-" in closed.replace("2>&-", "") else b"to stdout\n")
+        assert result.stderr == (b"" if "2>&-" in closed else b"-c: to stderr\n")
+        assert (tmp_path / "out").read_text() == "True"

@@ -1,6 +1,7 @@
 """Recordings of all kinds, converted with functions that stand for a network."""
 
 import fractions
+import resource
 
 import numpy as np
 import pytest
@@ -13,15 +14,39 @@ from common import audio, cli
 from common.cli import UserError
 from inference import convert
 from inference.arguments import add_arguments, convert_settings
-from inference.jobs import check_jobs, list_jobs
+from inference.jobs import Job, check_jobs, list_jobs
 from inference.loudness import Meter
-from inference.settings import LEVELS
+from inference.settings import LEVELS, ConvertSettings, PhaseSettings, TransferSettings
+from inference.style import Style
 
 
 def parse(*words):
     parser = cli.ArgumentParser("test")
     add_arguments(parser)
     return parser.parse_args(["--model", "m", "--input", "i", "--output", "o", *map(str, words)])
+
+
+def test_every_flag_becomes_a_setting():
+    words = "--phase admm --phase_iterations 3 --overlap 64 --seed 7 --level match --subtype pcm_24 --high_band input"
+    transfer = TransferSettings(PhaseSettings("admm", 3, 7), 64, "input")
+    assert convert_settings(parse(*words.split())) == ConvertSettings("match", "PCM_24", transfer)
+    assert convert_settings(parse()) == ConvertSettings()
+
+
+def test_a_model_gets_all_slices_of_a_style_or_is_refused(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", music(0.2)[0], RATE)
+    jobs = [Job(tmp_path / "a.wav", tmp_path / "out.wav")]
+    style, given = Style(np.random.default_rng(0).random((3, *data.SLICE_SHAPE)), ["notice"]), []
+    monkeypatch.setattr(
+        convert, "make_predict_fn", lambda network, *styles: given.append((network, *styles)) or identity
+    )
+    for n_inputs in (1, 2):
+        monkeypatch.setattr(convert, "load_generator", lambda path, n=n_inputs: ("it", {"model": {"n_inputs": n}}))
+        wrong, right = (None, style) if n_inputs == 2 else (style, None)
+        with pytest.raises(UserError, match="style"):
+            convert.run(jobs, tmp_path, ConvertSettings(), "the CPU", wrong)
+        assert convert.run(jobs, tmp_path, ConvertSettings(), "the CPU", right) == 0
+    assert given == [("it",), ("it", style.slices)]
 
 
 def convert_files(source, target, *words, network=identity):
@@ -123,12 +148,88 @@ def test_output_formats(tmp_path, extension):
 
 def test_a_wav_beyond_4_gib_is_rf64(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "in.wav", music(1).T, RATE)
+    monkeypatch.setattr(audio, "LARGEST_WAV", 2 * RATE)
     convert_files(tmp_path / "in.wav", tmp_path / "small.wav")
-    monkeypatch.setattr(audio, "LARGEST_WAV", 1000)
+    monkeypatch.setattr(audio, "LARGEST_WAV", 2 * RATE - 1)
     convert_files(tmp_path / "in.wav", tmp_path / "large.wav")
     formats = [soundfile.info(tmp_path / f"{name}.wav").format for name in ("small", "large")]
     assert formats == ["WAV", "RF64"]
     np.testing.assert_array_equal(*(soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("small", "large")))
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 88_200, 96_000, 192_000])
+def test_no_sample_is_lost_at_any_rate(tmp_path, rate):
+    for channels, n_samples in ((1, rate + 123), (2, rate // 3 + 1), (6, 1001), (1, 1)):
+        soundfile.write(tmp_path / "in.wav", music(2, rate, channels)[:, :n_samples].T, rate)
+        convert_files(tmp_path / "in.wav", tmp_path / "out.wav", "--phase", "input", "--overwrite")
+        info = soundfile.info(tmp_path / "out.wav")
+        assert (info.channels, info.samplerate, info.frames) == (channels, rate, n_samples)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_recordings_that_were_cut_off_are_converted_and_reported(tmp_path, capsys, together):
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "a.wav"
+    soundfile.write(path, music(2)[0], RATE)
+    path.write_bytes(path.read_bytes()[: 44 + 2 * 60_001])
+    if together:
+        soundfile.write(tmp_path / "in" / "b.wav", music(1)[0], RATE)
+    assert convert_files(tmp_path / "in", tmp_path / "out") == 1
+    failed = capsys.readouterr().err.splitlines()
+    assert failed[0].startswith(f"failed: {path}: ends after 1.36 s, and says that it holds 2.00 s")
+    assert failed[0].endswith("what there is was converted")
+    assert failed[1:] == (["1 of 2 recordings failed"] if together else [])
+    assert soundfile.info(tmp_path / "out" / "a.wav").frames == 60_001
+
+
+def test_a_full_disk_costs_its_files_alone_and_leaves_nothing(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name, n_samples in (("a", 40_000), ("b", 1000), ("c", 40_000), ("d", 900)):
+        soundfile.write(tmp_path / "in" / f"{name}.wav", music(1)[0, :n_samples], RATE)
+    (tmp_path / "in" / "e.wav").symlink_to(tmp_path / "nowhere.wav")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        assert convert_files(tmp_path / "in", tmp_path / "out") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    failed = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].rsplit("/")[-1] for line in failed[:-1]] == ["a.wav", "c.wav", "e.wav"]
+    assert "file too large" in failed[0]
+    assert "no such file" in failed[2]
+    assert failed[-1] == "3 of 5 recordings failed"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.wav", "d.wav"]
+
+
+def test_two_runs_never_write_the_same_file(tmp_path):
+    soundfile.write(tmp_path / "a.wav", music(0.2)[0], RATE)
+    soundfile.write(tmp_path / "b.wav", music(0.2)[0], RATE)
+    before = {"a.wav", "b.wav"}
+
+    def meanwhile(images):
+        with pytest.raises(UserError, match=r"out\.wav is being written by another run"):
+            convert_files(tmp_path / "b.wav", tmp_path / "out.wav", "--overwrite", network=identity)
+        assert convert_files(tmp_path / "b.wav", tmp_path / "other.wav", "--overwrite") == 0
+        return images
+
+    assert convert_files(tmp_path / "a.wav", tmp_path / "out.wav", network=meanwhile) == 0
+    assert {path.name for path in tmp_path.iterdir()} == before | {"out.wav", "other.wav"}
+    assert convert_files(tmp_path / "b.wav", tmp_path / "out.wav", "--overwrite") == 0
+
+
+def test_a_long_name_is_written(tmp_path):
+    soundfile.write(tmp_path / "a.wav", music(0.2)[0], RATE)
+    for name in ("x" * 251 + ".wav", "ä" * 125 + ".wav"):
+        assert convert_files(tmp_path / "a.wav", tmp_path / "out" / name) == 0
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+        (tmp_path / "out" / name).unlink()
+
+
+def test_a_network_whose_output_is_not_finite_writes_nothing(tmp_path):
+    soundfile.write(tmp_path / "a.wav", music(0.2)[0], RATE)
+    with pytest.raises(UserError, match="output is not finite"):
+        convert_files(tmp_path / "a.wav", tmp_path / "out" / "a.wav", network=lambda images: images * np.nan)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_formats_that_cannot_hold_it_are_refused(tmp_path):
@@ -156,7 +257,7 @@ def test_unusual_files_are_converted_or_refused_in_one_line(tmp_path):
 
     whole = write("whole.wav", music(3)[0])
     (tmp_path / "truncated.wav").write_bytes(whole.read_bytes()[:100_000])
-    assert convert_files(tmp_path / "truncated.wav", tmp_path / "out_truncated.wav") == 0
+    assert convert_files(tmp_path / "truncated.wav", tmp_path / "out_truncated.wav") == 1
     assert soundfile.info(tmp_path / "out_truncated.wav").frames == (100_000 - 44) // 2
     (tmp_path / "wav_inside.mp3").write_bytes(whole.read_bytes())
     assert convert_files(tmp_path / "wav_inside.mp3", tmp_path / "out_mislabeled.wav") == 0

@@ -22,6 +22,18 @@ def test_loudness_is_that_of_bs_1770(rate):
     assert gated.loudness() == pytest.approx(-3.01, abs=0.3)
 
 
+def test_quiet_parts_count_unless_they_are_far_below_the_mean():
+    sine = np.sin(2 * np.pi * 997 * np.arange(5 * RATE) / RATE)[np.newaxis]
+    for decibels, expected in ((-25, -3.01), (-6, -3.01 + 10 * np.log10((1 + 0.25 * 4) / 5))):
+        meter = Meter(RATE, 1)
+        meter.add(np.concatenate([sine, np.tile(10 ** (decibels / 20) * sine, 4)], axis=1))
+        assert meter.loudness() == pytest.approx(expected, abs=0.3)
+    for decibels, is_silent in ((-65, False), (-69, True)):
+        meter = Meter(RATE, 1)
+        meter.add(10 ** (decibels / 20) * sine)
+        assert (meter.loudness() is None) == is_silent
+
+
 def test_loudness_of_little_or_nothing():
     silent, short, none = Meter(RATE, 1), Meter(RATE, 1), Meter(RATE, 1)
     silent.add(np.zeros((1, RATE)))

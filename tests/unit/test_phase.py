@@ -65,3 +65,24 @@ def test_segments_join_without_a_seam(name):
     settings = TransferSettings(PhaseSettings(name, iterations=4), high_band="input")
     result = transfer.transfer_audio(audio, RATE, identity, settings)
     assert np.abs(result - audio).max() < 5e-3
+
+
+@pytest.mark.parametrize(("name", "iterations"), [("griffinlim", 32), ("griffinlim_input", 8), ("admm", 8)])
+def test_the_number_of_iterations_has_a_default(name, iterations):
+    spectrum = data.stft(music(1)[0])[np.newaxis]
+    magnitude = np.abs(data.stft(music(1, seed=2)[0]))[np.newaxis]
+    results = {
+        n: np.concatenate(list(phase.with_phase([(magnitude, spectrum)], PhaseSettings(name, n))), axis=-1)
+        for n in (None, iterations, iterations + 1)
+    }
+    np.testing.assert_array_equal(results[None], results[iterations])
+    assert np.abs(results[None] - results[iterations + 1]).max() > 1e-3
+
+
+def test_random_phases_are_those_of_the_seed():
+    spectrum = data.stft(music(1)[0])[np.newaxis]
+    blocks = [(np.abs(spectrum), spectrum)]
+    results = [next(phase.with_phase(blocks, PhaseSettings("griffinlim", 2, seed))) for seed in (0, 0, 1, 2**32 - 1)]
+    np.testing.assert_array_equal(results[0], results[1])
+    for other in results[2:]:
+        assert np.abs(results[0] - other).max() > 1e-3

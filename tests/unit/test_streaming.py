@@ -24,6 +24,17 @@ def test_resampling_in_blocks_equals_that_of_the_whole():
     np.testing.assert_allclose(parts[0], data.resample(audio[0], 48_000, RATE)[: parts.shape[1]], atol=1e-5)
 
 
+@pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 16_000, 22_050, 48_000, 88_200, 96_000, 192_000, 768_000])
+def test_resampling_there_and_back_loses_no_sample(rate):
+    for n_samples in (1, 2, 3, rate // 7, rate + 123, rate + 124):
+        audio = 0.1 * np.random.default_rng(0).standard_normal((2, n_samples)).astype(np.float32)
+        there = np.concatenate(list(streaming.resample(cut(audio, 5000), rate, RATE)), axis=1)
+        assert there.shape == (2, -(-n_samples * RATE // rate))
+        back = np.concatenate(list(streaming.resample(cut(there, 5000), RATE, rate)), axis=1)
+        assert back.shape == (2, -(-there.shape[1] * rate // RATE))
+        assert back.shape[1] >= n_samples
+
+
 def test_chunks_look_ahead_and_lose_nothing():
     numbers = np.arange(103)
     chunks = list(streaming.rechunk(((part,) for part in np.split(numbers, [5, 6, 50])), 20, 7))

@@ -1,8 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import soundfile
+from sounds import music
 
 import data
+from common import audio
 from common.cli import UserError
 from inference.style import choose_slices, read_style
 
@@ -72,3 +76,47 @@ def test_a_style_is_read_from_a_recording(tmp_path):
         read_style(path, start=6)
     with pytest.raises(UserError, match="--style nowhere is not a file"):
         read_style("nowhere")
+
+
+@pytest.fixture(scope="module")
+def long_recording(tmp_path_factory):
+    """A minute of chords at 48 kHz that are fullest near its end."""
+    samples = np.concatenate([music(50, 48_000, level=0.05), music(10, 48_000, level=0.5)], axis=1)
+    path = tmp_path_factory.mktemp("style") / "long.flac"
+    soundfile.write(path, samples.T, 48_000)
+    return path
+
+
+@pytest.mark.parametrize(("count", "start"), [(1, None), (3, None), (2, 20.5), (40, None), (3, 58)])
+def test_a_style_that_is_read_in_blocks_is_that_of_the_whole(long_recording, monkeypatch, count, start):
+    log_magnitude = data.log_magnitude(data.stft(audio.load_audio(long_recording)))
+    expected, starts = choose_slices(log_magnitude, count, start)
+    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 30_000)
+    style = read_style(str(long_recording), count, start)
+    np.testing.assert_allclose(style.slices, data.to_network(expected), atol=1e-5)
+    assert style.notices[0].endswith(", ".join(f"{second:.2f} s" for second in starts))
+
+
+def test_a_style_takes_little_memory_and_reads_no_more_than_it_needs(long_recording, monkeypatch):
+    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 30_000)
+    read, blocks = [], audio.Reader.blocks
+    monkeypatch.setattr(audio.Reader, "blocks", lambda reader: (read.append(1) or block for block in blocks(reader)))
+    read_style(str(long_recording), 1, start=2)
+    assert len(read) < 2 * 15
+    tracemalloc.start()
+    style = read_style(str(long_recording), 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(style.slices) == 2
+    assert peak < 6e6  # bytes; the log-magnitude of all frames has 5.3 MB, their STFT 21 MB, the samples 11.5 MB
+
+
+def test_a_style_that_was_cut_off_is_refused(tmp_path, long_recording):
+    with soundfile.SoundFile(long_recording) as file:
+        soundfile.write(tmp_path / "cut.wav", file.read(), 48_000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "cut.wav").read_bytes()[:1_000_000])
+    with pytest.raises(UserError, match="it was cut off"):
+        read_style(str(tmp_path / "cut.wav"))
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 48_000)
+    with pytest.raises(UserError, match="holds no samples"):
+        read_style(str(tmp_path / "empty.wav"))

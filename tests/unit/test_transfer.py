@@ -4,8 +4,9 @@ from sounds import RATE, blur, cut, music
 from sounds import identity as unchecked_identity
 
 import data
+from common.cli import UserError
 from inference.settings import PhaseSettings, TransferSettings
-from inference.transfer import transfer, transfer_audio, transfer_log_magnitude
+from inference.transfer import make_predict_fn, transfer, transfer_audio, transfer_log_magnitude
 
 
 def identity(images):
@@ -51,7 +52,7 @@ def test_joins_are_cross_faded():
     assert steps.max() <= 0.6 / (TransferSettings().overlap + 1) + 1e-6
 
 
-@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 96_000, 192_000])
 def test_channels_rate_and_length_stay(rate):
     left, right = tones(rate + 7, rate), tones(rate + 7, rate, frequencies=(330, 990))
     result = transfer_audio(np.stack([left, right]), rate, identity)
@@ -59,6 +60,72 @@ def test_channels_rate_and_length_stay(rate):
     for channel, expected in zip(result, (left, right), strict=True):
         error = np.sqrt(np.mean((channel - expected) ** 2)) / np.sqrt(np.mean(expected**2))
         assert error < 0.01
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_output_that_is_not_finite_is_an_error(value):
+    def broken(images):
+        result = images.copy()
+        result[-1, 3, 5] = value
+        return result
+
+    with pytest.raises(UserError, match="output is not finite"):
+        transfer_audio(tones(44_100)[np.newaxis], 44_100, broken)
+
+
+def test_a_network_gets_every_style_and_the_results_are_averaged():
+    styles = np.stack([np.full(data.SLICE_SHAPE, value, np.float32) for value in (-0.9, 0.3, 0.9)])
+
+    def generator(inputs, training):
+        assert training is False
+        source, style = inputs
+        return source / 2 + style
+
+    images = np.random.default_rng(0).uniform(-1, 1, (2, *data.SLICE_SHAPE)).astype(np.float32)
+    for n_styles in (1, 2, 3):
+        result = make_predict_fn(generator, styles[:n_styles])(images)
+        np.testing.assert_allclose(result, images / 2 + styles[:n_styles, 0, 0, 0].mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("n_channels", "expected"), [(1, 6), (2, 6), (3, 6), (8, 8)])
+def test_slices_of_all_channels_make_a_batch(n_channels, expected):
+    sizes = []
+
+    def network(images):
+        sizes.append(len(images))
+        return images
+
+    transfer_audio(
+        np.tile(tones(60 * 44_100), (n_channels, 1)),
+        44_100,
+        network,
+        TransferSettings(PhaseSettings("input"), batch_size=6),
+    )
+    assert max(sizes) == expected
+    assert sizes[:-1] == [expected] * (len(sizes) - 1)
+
+
+def test_the_high_band_follows_the_highest_32_bins_alone():
+    noise = (0.1 * np.random.default_rng(0).standard_normal((1, 3 * RATE))).astype(np.float32)
+
+    def softer_above(images):
+        magnitude = data.expand_magnitude(data.from_network(images))
+        magnitude[:, -32:] *= 0.5
+        magnitude[:, :-32] *= 0.1
+        return data.to_network(data.compress_magnitude(magnitude))
+
+    result = transfer_audio(noise, RATE, softer_above, TransferSettings(PhaseSettings("input"), high_band="input"))[0]
+    assert band_level(result, 12_000, 20_000) / band_level(noise[0], 12_000, 20_000) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_high_band_is_raised_by_12_db_at_most():
+    noise = (0.01 * np.random.default_rng(0).standard_normal((1, 2 * RATE))).astype(np.float32)
+
+    def louder(images):
+        return data.to_network(data.compress_magnitude(20 * data.expand_magnitude(data.from_network(images))))
+
+    result = transfer_audio(noise, RATE, louder, TransferSettings(PhaseSettings("input"), high_band="input"))[0]
+    assert band_level(result, 12_000, 20_000) / band_level(noise[0], 12_000, 20_000) == pytest.approx(4, abs=0.05)
 
 
 def test_input_louder_than_full_scale_is_clipped_to_the_networks_range():
