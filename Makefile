@@ -11,7 +11,7 @@ EXAMPLES := docs/examples
 # Two test processes: one a core on a small machine, and more would compete for memory on a large one.
 PYTEST := $(RUN) -m pytest -n 2 --dist loadfile
 
-.PHONY: setup demo pipeline lint test test-fast bench clean
+.PHONY: setup demo pipeline lint test test-fast bench faults clean
 
 setup: $(VENV)/.ready
 
@@ -64,6 +64,10 @@ bench: pipeline
 	$(RUN) benchmarks/bench_training.py
 	$(RUN) benchmarks/bench_joins.py
 	$(RUN) benchmarks/bench_predict.py
+
+# Kills, malformed files, full disks, odd names: the table of docs/reliability.md, in about 40 minutes.
+faults: setup
+	$(RUN) benchmarks/faults/run.py
 
 clean:
 	rm -rf $(DEMO) .pytest_cache .ruff_cache
