@@ -130,7 +130,7 @@ def test_a_run_with_styles_begins_with_a_model_that_knows_none(call_script, data
     [
         ({"init_from": "nowhere/at_all"}, "--init_from nowhere/at_all does not exist"),
         ({"init_from": "."}, "--init_from . is no model's folder"),
-        ({"init_from": "other"}, "does not fit"),
+        ({"init_from": "other"}, "are not the 73 of this generator"),
         ({"ema": 1}, "argument --ema"),
         ({"dropout": 1}, "argument --dropout"),
         ({"schedule": "linear"}, "argument --schedule"),
