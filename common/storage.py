@@ -96,6 +96,13 @@ def lock_file(path: Path) -> Iterator[None]:
         yield
 
 
+def remove_stale_lock(path: Path) -> None:
+    """Remove the lock file that a killed run left next to a finished file, unless another process holds the lock."""
+    if _companion(path, ".lock-").exists():
+        with contextlib.suppress(UserError, OSError), lock_file(path):
+            pass
+
+
 def _companion(path: Path, prefix: str) -> Path:
     """Return the name of a hidden file next to `path`, with its extension; of a long name, a hash is taken."""
     companion = path.with_name(prefix + path.name)

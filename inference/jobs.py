@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common import audio
+from common import audio, storage
 from common.cli import UserError
 
 
@@ -89,6 +89,7 @@ def check_jobs(jobs: Sequence[Job], subtype: str | None, overwrite: bool) -> lis
             raise UserError(f"--subtype {subtype} is not a subtype of {extension} files; they have {' '.join(known)}")
         if job.output_path.exists() and not overwrite:
             print(f"skipped: {job.output_path} exists (--overwrite replaces it)")
+            storage.remove_stale_lock(job.output_path)  # of a run that was killed between the rename and the unlock
         else:
             pending.append(job)
     return pending

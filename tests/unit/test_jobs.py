@@ -5,8 +5,9 @@ import pytest
 import soundfile
 from sounds import RATE, music
 
+from common import storage
 from common.cli import UserError
-from inference.jobs import check_jobs, list_jobs
+from inference.jobs import Job, check_jobs, list_jobs
 
 
 def relative(jobs, folder):
@@ -79,3 +80,17 @@ def test_impossible_outputs_are_refused(tmp_path):
         listed = list_jobs([str(tmp_path / "b.wav")], str(output))
         with pytest.raises(UserError, match="is an input"):
             check_jobs(listed, subtype=None, overwrite=True)
+
+
+def test_the_lock_file_of_a_killed_run_goes_with_the_next_run_unless_it_is_held(songs, capsys):
+    job = Job(songs / "a.wav", songs.parent / "out.wav")
+    job.output_path.write_bytes(b"whole")  # renamed into place; the run was killed before it removed its lock file
+    stale = songs.parent / ".lock-out.wav"
+    with storage.lock_file(job.output_path):
+        assert check_jobs([job], None, overwrite=False) == []
+        assert stale.exists()
+    stale.touch()
+    assert check_jobs([job], None, overwrite=False) == []
+    assert not stale.exists()
+    assert capsys.readouterr().out.count("skipped") == 2
+    assert job.output_path.read_bytes() == b"whole"
