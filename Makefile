@@ -1,6 +1,6 @@
 # make setup: the virtual environment      make demo: a melody converted by a shipped model, to listen and look
 # make test: lint and all tests            make pipeline: everything from notes to audio, training included, small
-# make test-fast: the unit tests           make bench: the measurements of docs/benchmarks.md
+# make test-fast: the quick unit tests     make bench: the measurements of docs/benchmarks.md
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
@@ -9,7 +9,8 @@ PIPELINE := demo/pipeline
 MODEL := keyboard_acoustic_2_guitar_acoustic
 EXAMPLES := docs/examples
 # Two test processes: one a core on a small machine, and more would compete for memory on a large one.
-PYTEST := $(RUN) -m pytest -n 2 --dist loadfile
+# The files of tests/scripts/ come first, as pytest collects them: short ones at the end leave no process waiting.
+PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo pipeline lint test test-fast bench faults clean
 

@@ -1,6 +1,8 @@
 """Test data and helpers: short notes, small MIDI files, data sets of noise, and scripts run as users run them."""
 
+import atexit
 import csv
+import functools
 import json
 import os
 import signal
@@ -9,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked_scripts
 import mido
 import numpy as np
 import pytest
@@ -68,31 +71,41 @@ def write_slices(folder, pieces, seed=0):
     return folder
 
 
-def run_script(name, *arguments, cwd=None, check=None):
-    """Run a script as a user does. `check` is the exit status that it must have."""
-    result = subprocess.run(
-        [sys.executable, str(REPOSITORY / name), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        stdin=subprocess.DEVNULL,
-    )
+@functools.cache
+def fork_server():
+    server = forked_scripts.Server()
+    atexit.register(server.close)
+    return server
+
+
+def run_script(name, *arguments, cwd=None, check=None, new=False):
+    """Run a script as a user does. `check` is the exit status that it must have; `new` asks for a new process."""
+    process = start_script(name, *arguments, cwd=cwd, new=new)
+    try:
+        stdout, stderr = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     if check is not None:
-        assert result.returncode == check, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
-    return result
+        assert process.returncode == check, f"exit {process.returncode}\n{stdout}\n{stderr}"
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
-def start_script(name, *arguments, **options):
-    """Start a script without waiting for it."""
+def start_script(name, *arguments, cwd=None, new=False):
+    """Start a script without waiting for it: in a fork that has the libraries loaded, where that is the same."""
+    path, words = REPOSITORY / name, [str(argument) for argument in arguments]
+    if not new and forked_scripts.AVAILABLE:
+        server = fork_server()
+        if forked_scripts.of_python(os.environ) == server.environment:
+            return server.start(path, words, cwd)
     return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / name), *map(str, arguments)],
+        [sys.executable, path, *words],
+        cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         stdin=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        **options,
     )
 
 

@@ -98,6 +98,7 @@ def load_libraries(with_network=True):
         os.dup2(real, 2)
         os.close(real)
         os.close(nothing)
+    gc.freeze()  # or the garbage collections of each fork would copy all of it
 
 
 def in_fork(function, log, kill_when=None, limits=()):

@@ -46,13 +46,13 @@ def pipeline(tmp_path_factory, midi_path):
     run_script("compute_features.py", "--audios", folder / "audios", "--features", folder / "features", check=0)
     train = ("--dataset_path", folder / "features", "--origin", ORIGIN, "--target", TARGET)
     sizes = ("--base_filters", 4, "--epochs", 1, "--batch_size", 2)
-    run_script("train.py", *train, *sizes, cwd=folder, check=0)
+    run_script("train.py", *train, *sizes, cwd=folder, check=0, new=True)
     return folder
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_help_says_what_the_script_does_with_an_example(name):
-    result = run_script(name, "--help", check=0)
+    result = run_script(name, "--help", check=0, new=True)
     assert f"python {name}" in result.stdout
     assert "default" in result.stdout
     assert result.stderr == ""
@@ -69,9 +69,8 @@ def test_missing_and_unknown_flags_are_one_line_and_exit_2(name):
 def test_pipeline_ends_in_audio_like_its_input(pipeline):
     source = pipeline / "audios" / ORIGIN / "first.wav"
     model = pipeline / "models" / f"{ORIGIN}_2_{TARGET}"  # in the working directory
-    run_script(
-        "predict.py", "--model", model, "--input", source, "--output", "new/folder/out.wav", cwd=pipeline, check=0
-    )
+    words = ("--model", model, "--input", source, "--output", "new/folder/out.wav")
+    run_script("predict.py", *words, cwd=pipeline, check=0, new=True)
     audio, rate = soundfile.read(pipeline / "new" / "folder" / "out.wav")
     expected, _ = soundfile.read(source)
     assert rate == 44_100

@@ -1,4 +1,4 @@
-"""Training runs as processes of their own: stopped, killed, resumed."""
+"""Training runs as whole commands: stopped, killed, resumed."""
 
 import errno
 import functools
@@ -79,7 +79,7 @@ def test_killed_run_goes_on_to_the_same_history(uninterrupted, dataset_path, tmp
     wait_for(lambda: (model / "checkpoints" / "checkpoint").exists(), process)  # in the first epoch
     process.kill()
     process.communicate()
-    result = run_script("train.py", *words, check=0)
+    result = run_script("train.py", *words, check=0, new=True)  # which shares no state with the run before
     assert "resuming after epoch" in result.stdout
     assert losses(tmp_path, NAME) == losses(uninterrupted[0], NAME)
 

@@ -236,6 +236,7 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extension", [extension[1:] for extension in audio.EXTENSIONS])
 def test_an_error_of_the_disk_is_never_lost(tmp_path, small_files, extension):
     samples = music(4, channels=2).T

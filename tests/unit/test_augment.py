@@ -64,6 +64,7 @@ def test_noise_is_as_loud_as_white_noise_of_that_level():
     assert low - 0.2 < levels.min() < low + 10 and high - 10 < levels.max() < high + 0.2
 
 
+@pytest.mark.slow
 def test_targets_stay_and_a_resumed_run_gets_the_same_sources(dataset_path):
     def batches(augmented, first_step=0):
         examples = PairedDataset(

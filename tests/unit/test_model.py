@@ -5,6 +5,7 @@ import pytest
 from model import Discriminator, Generator
 
 
+@pytest.mark.slow
 def test_parameter_counts_are_the_papers():
     encoder = [(1, 64), (64, 128), (128, 256), (256, 512)] + 4 * [(512, 512)]
     decoder = [(512, 512)] + 3 * [(1024, 512)] + [(1024, 256), (512, 128), (256, 64)]
@@ -26,6 +27,7 @@ def test_shapes_and_ranges_of_the_networks():
     assert Discriminator(4)([images, generated.numpy()]).shape == (2, 16, 16, 1)
 
 
+@pytest.mark.slow
 def test_layers_of_the_generator():
     generator = Generator(64)
     filters = [layer.filters for layer in generator.layers if isinstance(layer, keras.layers.Conv2D)]

@@ -48,6 +48,7 @@ def read(batches):
     return rows
 
 
+@pytest.mark.slow
 def test_styles_are_other_sounding_music_of_the_target(folder):
     dataset = make_dataset(folder, [(ORIGIN, TARGET), (ORIGIN, OTHER), (TARGET, OTHER), (OTHER, OTHER)])
     assert not dataset.train_pieces & dataset.validation_pieces
@@ -72,6 +73,7 @@ def test_instrument_pairs_are_equally_frequent(folder):
     assert counts == dict.fromkeys(instrument_pairs, len(PIECES) * 5)
 
 
+@pytest.mark.slow
 def test_epochs_depend_on_the_seed_and_resume_at_any_step(folder):
     instrument_pairs = [(ORIGIN, TARGET), (ORIGIN, OTHER)]
     dataset = make_dataset(folder, instrument_pairs)

@@ -46,6 +46,7 @@ def test_estimators_keep_the_pitch_of_low_notes():
         assert metrics.pitch_f_measure(metrics.pitches(result), expected) > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PHASES)
 def test_channels_keep_their_differences_of_phase(name):
     # Two players, each nearer to one side: louder there, and a little earlier.
@@ -58,6 +59,7 @@ def test_channels_keep_their_differences_of_phase(name):
     assert kept > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["griffinlim_input", "admm"])
 def test_segments_join_without_a_seam(name):
     # A network that changes nothing leaves the input, which is consistent: any seam would be an error.

@@ -31,6 +31,7 @@ def test_models_are_small_enough_for_a_repository():
     assert sum(sizes) < 60e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_model_is_as_good_as_its_card_says(name):
     folder = pretrained.PRETRAINED / name

@@ -109,6 +109,7 @@ def test_excerpts_of_any_length(tmp_path, seconds):
 NAMES = ['<script>alert("1")</script>', "\"><img src=x onerror='x'>", "a & b", r"a$\frac$b", "${about}", "caf\udce9"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_only_text(tmp_path, name):
     result = make_result(tmp_path / "audio", piece=name)

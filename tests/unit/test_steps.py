@@ -16,6 +16,7 @@ def make_networks(precision="float32", rate=1e-3):
     return networks, optimizers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "jit_compile"),
     [("float32", False), ("mixed_float16", False), ("mixed_bfloat16", False), ("float32", True)],
@@ -30,6 +31,7 @@ def test_steps_learn_in_every_precision(precision, jit_compile):
     assert (type(optimizers["generator"]).__name__ == "LossScaleOptimizer") == (precision == "mixed_float16")
 
 
+@pytest.mark.slow
 def test_validation_step_changes_nothing():
     networks, optimizers = make_networks()
     before = [weight.copy() for network in networks.values() for weight in network.get_weights()]
@@ -56,6 +58,7 @@ class Watched:
         return getattr(self._network, name)
 
 
+@pytest.mark.slow
 def test_the_discriminator_sees_source_and_target_and_the_generator_source_and_style():
     networks = {"generator": Watched(Generator(4, n_inputs=2)), "discriminator": Watched(Discriminator(4))}
     optimizers = {name: make_optimizer(1e-3, network, "float32") for name, network in networks.items()}

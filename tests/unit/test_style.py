@@ -87,6 +87,7 @@ def long_recording(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "start"), [(1, None), (3, None), (2, 20.5), (40, None), (3, 58)])
 def test_a_style_that_is_read_in_blocks_is_that_of_the_whole(long_recording, monkeypatch, count, start):
     log_magnitude = data.log_magnitude(data.stft(audio.load_audio(long_recording)))
@@ -97,6 +98,7 @@ def test_a_style_that_is_read_in_blocks_is_that_of_the_whole(long_recording, mon
     assert style.notices[0].endswith(", ".join(f"{second:.2f} s" for second in starts))
 
 
+@pytest.mark.slow
 def test_a_style_takes_little_memory_and_reads_no_more_than_it_needs(long_recording, monkeypatch):
     monkeypatch.setattr(audio, "BLOCK_SAMPLES", 30_000)
     read, blocks = [], audio.Reader.blocks

@@ -87,6 +87,7 @@ def test_a_network_gets_every_style_and_the_results_are_averaged():
         np.testing.assert_allclose(result, images / 2 + styles[:n_styles, 0, 0, 0].mean(), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_channels", "expected"), [(1, 6), (2, 6), (3, 6), (8, 8)])
 def test_slices_of_all_channels_make_a_batch(n_channels, expected):
     sizes = []
@@ -132,6 +133,7 @@ def test_input_louder_than_full_scale_is_clipped_to_the_networks_range():
     transfer_audio(30 * tones(44_100)[np.newaxis], 44_100, identity)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["input", "griffinlim", "griffinlim_input", "admm"])
 def test_blocks_do_not_change_the_result(phase):
     audio = music(16, 48_000, channels=2)
@@ -143,6 +145,7 @@ def test_blocks_do_not_change_the_result(phase):
         np.testing.assert_allclose(parts[:, : whole.shape[1]], whole[:, : parts.shape[1]], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length():
     taken = []
 

@@ -32,10 +32,17 @@ def scratch():
     return Generator(4, random_init=False)
 
 
+@pytest.fixture(scope="module")
+def saved_once(small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    save_model(folder, {"generator": small}, {"model": {"base_filters": 4, "n_inputs": 1}})
+    return folder
+
+
 @pytest.fixture
-def saved(small, tmp_path):
-    save_model(tmp_path / "model", {"generator": small}, {"model": {"base_filters": 4, "n_inputs": 1}})
-    return tmp_path / "model"
+def saved(saved_once, tmp_path):
+    """A copy of a saved model, which may be damaged."""
+    return shutil.copytree(saved_once, tmp_path / "model")
 
 
 def assert_same_weights(network, other):
@@ -122,6 +129,7 @@ def test_truncated_missing_and_unconfigured_weights_are_refused(saved, tmp_path)
         load_generator(saved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_inputs", [1, 2])
 def test_legacy_weights_load_without_a_configuration(tmp_path, n_inputs):
     generator = Generator(6, n_inputs)
@@ -136,6 +144,7 @@ def test_legacy_weights_load_without_a_configuration(tmp_path, n_inputs):
     np.testing.assert_allclose(loaded(inputs), generator(inputs), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_legacy_weights_of_something_else_are_refused(tmp_path):
     write_legacy(tmp_path / "discriminator.h5", Discriminator(4))
     with pytest.raises(UserError, match="does not hold the weights"):
@@ -147,6 +156,7 @@ def test_legacy_weights_of_something_else_are_refused(tmp_path):
         load_generator(tmp_path / "generator.h5")
 
 
+@pytest.mark.slow
 def test_weights_of_half_precision_are_the_rounded_ones_in_half_the_space(tmp_path):
     size = {"base_filters": 8, "n_inputs": 1}
     generator = Generator(**size)
@@ -225,6 +235,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_damaged_weights_are_one_line(saved, scratch, name):
     change, message = CHANGES[name]
@@ -298,6 +309,7 @@ def test_damaged_legacy_weights_are_one_line(small, tmp_path, name):
     assert str(path) in one_line(str(error.value))
 
 
+@pytest.mark.slow
 def test_weights_with_changed_bytes_load_with_sensible_values_or_are_one_line(saved):
     path = saved / "generator.weights.h5"
     content, rng = path.read_bytes(), np.random.default_rng(0)
