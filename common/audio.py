@@ -222,6 +222,8 @@ class Reader:
         read = f"ends after {self.n_samples / self.sample_rate:.2f} s"
         if (self._file.format if self._file else self._container.format.name).lower() == "ogg":
             return None if audio_lengths.has_last_page(self._raw) else f"{read}, without an end: it was cut off"
+        if self._file and self._file.format in _MPEG_FORMATS and audio_lengths.lacks_bytes(self._raw):
+            return f"{read}, and has fewer bytes than it says: it was cut off"
         stated, tolerance = self._stated_samples()
         if self.n_samples + tolerance * self.sample_rate >= stated:
             return None

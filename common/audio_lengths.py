@@ -24,14 +24,33 @@ def stated_ratio(log: str) -> float:
 
 def counts_frames(file: IO[bytes]) -> bool:
     """Tell whether an MP3 file begins with a count of its frames ("Xing" or "Info", of LAME and others; "VBRI")."""
+    _, first_frame = _read_first_frame(file)
+    return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
+
+
+def lacks_bytes(file: IO[bytes]) -> bool:
+    """Tell whether an MP3 file is shorter than the bytes that its header ("Xing" or "Info") counts.
+
+    A tag of 128 bytes at the end (ID3v1) may have been counted and removed since.
+    """
+    start, first_frame = _read_first_frame(file)
+    header = re.search(rb"(?:Xing|Info)(.{4})", first_frame, re.DOTALL)
+    if not header or not header[1][3] & 2:  # the flag of the count of bytes
+        return False
+    position = header.end() + (4 if header[1][3] & 1 else 0)  # after the count of frames
+    stated = int.from_bytes(first_frame[position : position + 4], "big")
+    return file.seek(0, os.SEEK_END) - start < stated - 128
+
+
+def _read_first_frame(file: IO[bytes]) -> tuple[int, bytes]:
+    """Return where the first frame of an MP3 file begins, after a tag (ID3v2), and its first 200 bytes."""
     file.seek(0)
     header = file.read(10)
     start = 0
     if header[:3] == b"ID3" and len(header) == 10:
         start = 10 + sum((byte & 127) << shift for byte, shift in zip(header[6:10], (21, 14, 7, 0), strict=True))
     file.seek(start)
-    first_frame = file.read(200)
-    return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
+    return start, file.read(200)
 
 
 def has_last_page(file: IO[bytes]) -> bool:

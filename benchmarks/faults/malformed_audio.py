@@ -137,11 +137,12 @@ def _check_slices(trial, path, slices, outcome):
 
 
 def _check_prediction(trial, path, output, outcome):
-    if outcome.status:
+    converted_in_part = outcome.status == 1 and "what there is was converted" in outcome.stderr
+    if outcome.status and not converted_in_part:
         trial.fail("an output of a recording that was refused" if output.exists() else None)
         return
     if not output.exists():
-        trial.fail("exit status 0, and no output")
+        trial.fail("converted, it is said, and no output")
         return
     converted, rate = reference(output)
     if not np.isfinite(converted).all() or np.mean(np.abs(converted) > 0.99) > 0.5:

@@ -152,6 +152,18 @@ def test_files_that_were_cut_off_are_noticed(tmp_path, capfd, extension):
     assert capfd.readouterr().err == ""  # libmpg123 has a line of its own about such files
 
 
+def test_an_mp3_that_lacks_a_little_is_noticed(tmp_path):
+    path, tag = tmp_path / "a.mp3", b"ID3\x04\0\0\0\0\x01\x00" + bytes(128)
+    soundfile.write(path, music(4, channels=2).T, RATE)
+    content = path.read_bytes()
+    for whole in (content, tag + content, content[:-100]):  # a tag in front; a tag that was removed from the end
+        path.write_bytes(whole)
+        assert read(path)[1] is None
+    for cut in (content[:-400], (tag + content)[:-400]):  # a frame of 26 ms
+        path.write_bytes(cut)
+        assert "fewer bytes than it says" in read(path)[1]
+
+
 @pytest.mark.parametrize("extension", ["flac", "m4a"])
 def test_files_whose_decoder_fails_are_damaged(tmp_path, extension):
     path = tmp_path / f"a.{extension}"
