@@ -11,14 +11,17 @@ Example:
 import argparse
 from pathlib import Path
 
-from common import cli
+from common import cli, cluster
+from common.workers import Workers
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = cli.ArgumentParser(__doc__)
     parser.add_argument("--audios", "--audios_path", dest="audios_path", required=True, help="folder of audio")
     parser.add_argument("--features", "--features_path", dest="features_path", required=True, help="folder to write to")
-    parser.add_argument("--jobs", type=cli.positive_int, help="files at a time (default: one a core)")
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--jobs", type=cli.positive_int, help="files at a time (default: one a core)")
+    cluster.add_scheduler_argument(who)
     parser.add_argument("--overwrite", action="store_true", help="replace slices that exist")
     return parser.parse_args()
 
@@ -29,7 +32,10 @@ def main() -> int:
     from dataset.slicing import compute_features
 
     return compute_features(
-        Path(arguments.audios_path), Path(arguments.features_path), arguments.jobs, arguments.overwrite
+        Path(arguments.audios_path),
+        Path(arguments.features_path),
+        Workers(arguments.jobs, arguments.scheduler),
+        arguments.overwrite,
     )
 
 

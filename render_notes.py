@@ -13,7 +13,8 @@ import argparse
 import re
 from pathlib import Path
 
-from common import cli
+from common import cli, cluster
+from common.workers import Workers
 
 PROGRAMS = (0, 24, 48, 81)  # General MIDI: grand piano, nylon guitar, string ensemble, saw lead
 
@@ -60,6 +61,7 @@ def parse_arguments() -> argparse.Namespace:
         "--velocities", nargs="+", type=cli.comma_list(int), default=[[25, 50, 75, 100, 127]], help="MIDI velocities"
     )
     parser.add_argument("--pitches", type=midi_range, default="21-108", help="MIDI pitches, FIRST-LAST")
+    cluster.add_scheduler_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace notes that exist")
     arguments = parser.parse_args()
     arguments.instruments = cli.flatten(arguments.instruments)
@@ -76,15 +78,15 @@ def main() -> int:
     arguments = parse_arguments()
 
     from synthesis.note_rendering import Instrument, render_notes
-    from synthesis.note_sources import AdditiveTones, SoundFont
 
     return render_notes(
-        AdditiveTones() if arguments.builtin else SoundFont(arguments.soundfont),
+        arguments.soundfont,
         Path(arguments.nsynth_path),
         [Instrument(*instrument) for instrument in arguments.instruments],
         arguments.preset,
         arguments.pitches,
         arguments.velocities,
+        Workers(jobs=1, scheduler=arguments.scheduler),
         arguments.overwrite,
     )
 

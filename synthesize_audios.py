@@ -12,7 +12,8 @@ Example:
 
 import argparse
 
-from common import cli
+from common import cli, cluster
+from common.workers import Workers
 
 
 def preset_choice(text: str) -> tuple[str | None, int]:
@@ -49,7 +50,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--max_minutes", type=cli.positive_float, default=120.0, help="longest piece to play, against damaged files"
     )
-    parser.add_argument("--jobs", type=cli.positive_int, help="pieces at a time (default: one a core)")
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--jobs", type=cli.positive_int, help="pieces at a time (default: one a core)")
+    cluster.add_scheduler_argument(who)
     parser.add_argument("--overwrite", action="store_true", help="replace audio that exists")
     arguments = parser.parse_args()
 
@@ -76,7 +79,7 @@ def main() -> int:
             arguments.playback_speed, arguments.duration_rate, arguments.transpose, sustain=not arguments.no_sustain
         ),
         arguments.max_minutes,
-        arguments.jobs,
+        Workers(arguments.jobs, arguments.scheduler),
         arguments.overwrite,
     )
 

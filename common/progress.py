@@ -1,11 +1,9 @@
-"""Progress of long work, and jobs in parallel."""
+"""Progress of long work."""
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -44,29 +42,3 @@ def progress(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
         for item in items:
             yield item
             bar.update()
-
-
-def in_parallel(function: Callable, calls: Sequence[tuple], jobs: int | None, unit: str) -> Iterator[Any]:
-    """Yield `function(*call)` for each call as it finishes, in any order, over `jobs` threads.
-
-    Threads serve, as nearly all the work is done in NumPy, soxr and libsndfile, which release the interpreter lock.
-    They start at once and share memory.
-
-    Args:
-        function: what to call.
-        calls: the arguments of each call.
-        jobs: calls at a time; None for one a core.
-        unit: what a call makes, for the progress bar.
-    """
-    jobs = min(jobs or available_cores(), max(1, len(calls)))
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(function, *call) for call in calls]
-        try:
-            yield from progress((future.result() for future in as_completed(futures)), len(calls), unit)
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, calls that have not begun never do
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

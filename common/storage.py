@@ -5,7 +5,9 @@ import hashlib
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,15 @@ import filelock
 from common.cli import UserError
 
 LOCK_NAME = ".lock"
+_RUN_NAME = ".partial-run-"
 _LONGEST_NAME = 255  # bytes, of all file systems in use
 _SAVE_SECONDS = 1.0
+
+_run_of_task: ContextVar[Path | None] = ContextVar("run_of_task", default=None)
+
+
+class RunEnded(Exception):
+    """A task was to write a file for a run that has ended, or whose folder this machine does not see."""
 
 
 @contextlib.contextmanager
@@ -32,14 +41,20 @@ def atomic_write(path: str | os.PathLike, durable: bool = True) -> Iterator[Path
 
     Yields:
         A path in the same folder to write to. It is renamed to `path` when the block ends without an error.
+
+    Raises:
+        RunEnded: in a task (see `write_for`) whose run has ended.
     """
     path = Path(path)
+    run = check_run()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _companion(path, ".partial-")
+    # A task that is thought lost is run once more elsewhere, so that two may write the same file.
+    partial = _companion(path, f".partial-{uuid.uuid4().hex[:12]}-" if run else ".partial-")
     try:
         yield partial
         if durable:
             sync(partial)
+        check_run()
         os.replace(partial, path)
         if durable and os.name == "posix":
             sync(path.parent)
@@ -101,6 +116,60 @@ def remove_stale_lock(path: Path) -> None:
     if _companion(path, ".lock-").exists():
         with contextlib.suppress(UserError, OSError), lock_file(path):
             pass
+
+
+@contextlib.contextmanager
+def open_run(folder: Path) -> Iterator[Path]:
+    """Mark an output folder, which is locked, as that of a run whose tasks other processes do.
+
+    Such tasks outlive a run that is killed. What they write must not mix with what the next run writes: with the end of
+    the mark, they write nothing more.
+
+    Yields:
+        The mark, an empty file, for `write_for`. It is removed with the block.
+    """
+    mark = folder / f"{_RUN_NAME}{uuid.uuid4().hex}"
+    mark.touch()
+    try:
+        yield mark
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def end_runs(folder: Path) -> None:
+    """Remove the marks that killed runs left in a folder; only for who holds the folder's lock."""
+    for mark in folder.glob(f"{_RUN_NAME}*"):
+        mark.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_for(run: Path) -> Iterator[None]:
+    """Let the files that the block writes count only as long as the run is there that wants them.
+
+    Args:
+        run: the mark that `open_run` gave to the run.
+
+    Raises:
+        RunEnded: if the mark is not there.
+    """
+    token = _run_of_task.set(run)
+    try:
+        check_run()
+        yield
+    finally:
+        _run_of_task.reset(token)
+
+
+def check_run() -> Path | None:
+    """Return the mark of the run that a task writes for; None outside of tasks.
+
+    Raises:
+        RunEnded: if the mark is not there.
+    """
+    run = _run_of_task.get()
+    if run and not run.exists():
+        raise RunEnded(f"{run.parent} is not the folder of the run, or the run has ended")
+    return run
 
 
 def _companion(path: Path, prefix: str) -> Path:

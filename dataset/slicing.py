@@ -13,7 +13,7 @@ import numpy as np
 import data
 from common import audio, failures, storage
 from common.cli import UserError, report_failures
-from common.progress import in_parallel
+from common.workers import Pool, Workers
 from dataset.slice_pairs import MANIFEST_NAME, is_entry, is_slice
 
 AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg")
@@ -23,13 +23,13 @@ Failures = list[tuple[str, str]]  # file and reason
 Slices = dict[str, dict[str, dict[int, os.DirEntry]]]  # instrument to piece to index to file
 
 
-def compute_features(audios_path: Path, features_path: Path, jobs: int | None, overwrite: bool) -> int:
+def compute_features(audios_path: Path, features_path: Path, workers: Workers, overwrite: bool) -> int:
     """Cut the audio below a folder into slices, skipping files whose slices are complete.
 
     Args:
         audios_path: folder of `<instrument>/<piece>` audio files.
         features_path: folder that gets `<instrument>/<piece>_<index>.npy`.
-        jobs: files at a time; None for one a core.
+        workers: who cuts the files.
         overwrite: whether slices that are there may be replaced. Those that the replaced run made of audio that is not
             there any more are removed.
 
@@ -37,14 +37,15 @@ def compute_features(audios_path: Path, features_path: Path, jobs: int | None, o
         The script's exit status: 1 if a file could not be cut.
 
     Raises:
-        UserError: if there is no audio, the folder holds other slices, or another process writes to it.
+        UserError: if there is no audio, the folder holds other slices, another process writes to it, or the workers
+            cannot be used.
     """
     found, failed = find_audio(audios_path)
-    with storage.lock(features_path):
-        return _fill(found, failed, features_path, jobs, overwrite)
+    with storage.lock(features_path), Pool(workers, features_path) as pool:
+        return _fill(found, failed, features_path, pool, overwrite)
 
 
-def _fill(found: dict[Key, Path], failed: Failures, features_path: Path, jobs: int | None, overwrite: bool) -> int:
+def _fill(found: dict[Key, Path], failed: Failures, features_path: Path, pool: Pool, overwrite: bool) -> int:
     """Do what `compute_features` does, in a folder that is locked."""
     manifest = _open_manifest(features_path, overwrite)
     keys = {"/".join(key): key for key in found}
@@ -69,13 +70,15 @@ def _fill(found: dict[Key, Path], failed: Failures, features_path: Path, jobs: i
         manifest.entries.pop(name, None)
     manifest.save()
     pending.sort(key=lambda name: -fingerprints[name][0])  # long files first, so that no thread ends with one
-    calls = [(keys[name], found[keys[name]], features_path / keys[name][0]) for name in pending]
+    calls = {
+        name: (keys[name][1], found[keys[name]].absolute(), (features_path / keys[name][0]).absolute())
+        for name in pending
+    }
 
     counts = []
     try:
-        for key, outcome in in_parallel(compute_slices, calls, jobs, "files"):
-            instrument, piece = key
-            name = "/".join(key)
+        for name, outcome in pool.run(compute_slices, calls, "files"):
+            instrument, piece = key = keys[name]
             count = outcome if isinstance(outcome, int) else 0
             for index in set(slices[instrument].get(piece, ())) - set(range(count)):  # of longer audio
                 data.slice_path(features_path / instrument, piece, index).unlink(missing_ok=True)
@@ -134,29 +137,28 @@ def find_audio(audios_path: Path) -> tuple[dict[Key, Path], Failures]:
     return found, failed
 
 
-def compute_slices(key: Key, path: Path, folder: Path) -> tuple[Key, int | str]:
+def compute_slices(piece: str, path: Path, folder: Path) -> int | str:
     """Write the slices of one audio file.
 
     Args:
-        key: instrument and piece.
+        piece: its name.
         path: the audio file.
         folder: where the slices go.
 
     Returns:
-        The key, and the number of slices or the reason why there are none.
+        The number of slices, or the reason why there are none.
     """
-    _, piece = key
     try:
         count = 0
         for count, image in enumerate(data.slices(audio.load_audio(path)), 1):
             slice_path = data.slice_path(folder, piece, count - 1)
             with storage.atomic_write(slice_path, durable=False) as partial, open(partial, "wb") as file:
                 np.save(file, image.astype(np.float16, order="C"))  # the only order that training reads
-        return key, count
+        return count
     except ValueError as error:
-        return key, str(error)
+        return str(error)
     except failures.expected() as error:
-        return key, failures.describe(error, folder)
+        return failures.describe(error, folder)
 
 
 def _open_manifest(features_path: Path, overwrite: bool) -> storage.Manifest:

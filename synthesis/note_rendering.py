@@ -5,6 +5,7 @@ there. The file survives a power cut; notes may come out of one cut short, and t
 again.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +15,16 @@ import numpy as np
 from common import failures, storage
 from common.audio import PEAK_LEVEL, open_to_write
 from common.cli import UserError, report_failures
-from common.progress import progress
-from synthesis.note_sources import NoteSource
+from common.process_cache import Key
+from common.workers import Pool, Workers
+from synthesis.note_sources import SOURCES, NoteSource
 from synthesis.notes import NOTE_RATE, NOTE_SAMPLES, find_notes, note_name
 
 MANIFEST_NAME = "render_notes.json"
 _NOTE_BYTES = 2 * NOTE_SAMPLES  # of a file at least
 _SILENT = 1 / 32768  # notes that stay below one step of 16 bits are left out
+
+_playing = threading.Lock()  # a source plays one note at a time
 
 
 class Instrument(NamedTuple):
@@ -39,13 +43,34 @@ class _Job(NamedTuple):
     settings: dict[str, Any]
 
 
+class _PitchSettings(NamedTuple):
+    """How the notes of a pitch are made.
+
+    Attributes:
+        source: key of the source in `SOURCES`.
+        instrument: what is rendered.
+        folder: where the notes go, absolute.
+        preset: number in the names of the files.
+        velocities: MIDI velocities.
+        gain: factor on the samples.
+    """
+
+    source: Key
+    instrument: Instrument
+    folder: Path
+    preset: int
+    velocities: tuple[int, ...]
+    gain: float
+
+
 def render_notes(
-    source: NoteSource,
+    soundfont: str | None,
     folder: Path,
     instruments: Sequence[Instrument],
     preset: int,
     pitches: range,
     velocities: Sequence[int],
+    workers: Workers,
     overwrite: bool,
 ) -> int:
     """Render instruments to note files, skipping those that are complete.
@@ -53,21 +78,23 @@ def render_notes(
     One gain for the run brings the loudest note to -1 dBFS, so that levels keep their relations.
 
     Args:
-        source: plays the notes.
+        soundfont: the SoundFont; None for additive tones.
         folder: where the notes go; `audio/` in it is used if there is one, as in NSynth.
         instruments: what to render; names differ.
         preset: number in the names of the files.
         pitches: MIDI numbers.
         velocities: MIDI velocities, ascending.
+        workers: who renders; a process renders one pitch at a time.
         overwrite: whether notes that are there may be replaced.
 
     Returns:
         The script's exit status: 1 if an instrument could not be rendered.
 
     Raises:
-        UserError: if the source lacks a program or plays nothing, the folder holds notes of another source, or another
-            process writes to it.
+        UserError: if the source lacks a program or plays nothing, the folder holds notes of another source, another
+            process writes to it, or the workers cannot be used.
     """
+    key, source = SOURCES.load(str(Path(soundfont).absolute()) if soundfont else None)
     if (folder / "audio").is_dir():
         folder /= "audio"
     for instrument in instruments:
@@ -78,24 +105,23 @@ def render_notes(
         "pitches": [pitches[0], pitches[-1]],
         "velocities": list(velocities),
     }
-    with storage.lock(folder):
+    with storage.lock(folder), Pool(workers, folder) as pool:
         storage.remove_partial(folder, recursive=False)
         manifest = storage.Manifest(folder / MANIFEST_NAME, {"format": 1})
         existing = find_notes(folder)
         jobs = _list_jobs(instruments, preset, settings, manifest, existing, overwrite)
         if not jobs:
             return 0
-        gain = PEAK_LEVEL / _find_peak(source, instruments, pitches, velocities[-1])
-        notes = [(pitch, velocity) for pitch in pitches for velocity in velocities]
+        gain = PEAK_LEVEL / _find_peak(pool, key, source, instruments, pitches, velocities[-1])
         failed = []
         for job in jobs:
             manifest.entries[job.key] = {**job.settings, "notes": 0}
             manifest.save()
             for path in existing.get((job.instrument.name, preset), {}).values():
                 Path(path).unlink(missing_ok=True)
-            source.select(job.instrument.bank, job.instrument.program)
+            settings = _PitchSettings(key, job.instrument, folder.absolute(), preset, tuple(velocities), gain)
             try:
-                n_written, message = _render_instrument(source, folder, job.instrument.name, preset, notes, gain)
+                n_written, message = _render_instrument(pool, settings, pitches)
             except failures.expected() as error:  # a full disk, for example
                 failed.append((job.key, failures.describe(error, folder)))
                 continue
@@ -137,41 +163,69 @@ def _list_jobs(
     return jobs
 
 
-def _find_peak(source: NoteSource, instruments: Sequence[Instrument], pitches: range, velocity: int) -> float:
+def _find_peak(
+    pool: Pool, key: Key, source: NoteSource, instruments: Sequence[Instrument], pitches: range, velocity: int
+) -> float:
     """Find the peak of all pitches of all instruments at the loudest velocity.
 
     It is found before anything is written, so that a resumed run has the same gain.
     """
-    peak = 0.0
-    for instrument in instruments:
-        source.select(instrument.bank, instrument.program)
-        for pitch in pitches:
-            peak = max(peak, float(np.abs(source.render(instrument.name, pitch, velocity)).max()))
+    calls = {(instrument, pitch): (key, instrument, pitch, velocity) for instrument in instruments for pitch in pitches}
+    peak = max(map(_made, pool.run(_measure_peak, calls, "pitches measured")))
     if peak == 0:
         raise UserError(f"{source.name} plays none of these pitches; choose other --pitches or --instruments")
     return peak
 
 
-def _render_instrument(
-    source: NoteSource, folder: Path, name: str, preset: int, notes: Sequence[tuple[int, int]], gain: float
-) -> tuple[int, str]:
+def _measure_peak(key: Key, instrument: Instrument, pitch: int, velocity: int) -> float:
+    source = SOURCES.get(key)
+    with _playing:
+        source.select(instrument.bank, instrument.program)
+        return float(np.abs(source.render(instrument.name, pitch, velocity)).max())
+
+
+def _render_instrument(pool: Pool, settings: _PitchSettings, pitches: range) -> tuple[int, str]:
     """Write the notes of an instrument; return their number and a message."""
+    unit = f"pitches of {settings.instrument.name}_{settings.preset:03d}"
     n_written = n_clipped = 0
-    for pitch, velocity in progress(notes, len(notes), f"notes of {name}_{preset:03d}"):
-        samples = source.render(name, pitch, velocity) * gain
+    for written, clipped in map(_made, pool.run(_render_pitch, {pitch: (settings, pitch) for pitch in pitches}, unit)):
+        n_written += written
+        n_clipped += clipped
+    n_silent = len(pitches) * len(settings.velocities) - n_written
+    message = f"{n_written} notes written"
+    message += f", {n_silent} silent ones left out" if n_silent else ""
+    return n_written, message + (f", {n_clipped} clipped" if n_clipped else "")
+
+
+def _render_pitch(settings: _PitchSettings, pitch: int) -> tuple[int, int]:
+    """Write the notes of one pitch of an instrument; return their number, and how many of them are clipped."""
+    instrument, source = settings.instrument, SOURCES.get(settings.source)
+    n_written = n_clipped = 0
+    for velocity in settings.velocities:
+        with _playing:
+            source.select(instrument.bank, instrument.program)
+            samples = source.render(instrument.name, pitch, velocity) * settings.gain
         peak = np.abs(samples).max()
         if peak < _SILENT:
             continue  # outside the range of the SoundFont's instrument
-        n_clipped += peak > 1
+        n_clipped += int(peak > 1)
         n_written += 1
         pcm = np.clip(np.rint(samples * 32767), -32768, 32767).astype(np.int16)
-        path = folder / note_name(name, preset, pitch, velocity)
+        path = settings.folder / note_name(instrument.name, settings.preset, pitch, velocity)
         with (
             storage.atomic_write(path, durable=False) as partial,
             open_to_write(partial, NOTE_RATE, 1, "PCM_16") as file,
         ):
             file.write(pcm)
-    n_silent = len(notes) - n_written
-    message = f"{n_written} notes written"
-    message += f", {n_silent} silent ones left out" if n_silent else ""
-    return n_written, message + (f", {n_clipped} clipped" if n_clipped else "")
+    return n_written, n_clipped
+
+
+def _made(outcome: tuple[Any, Any]) -> Any:
+    """Return what a call of the pool returned, without its name.
+
+    Raises:
+        OSError: if a text stands for it: its workers died.
+    """
+    if isinstance(outcome[1], str):
+        raise OSError(outcome[1])
+    return outcome[1]

@@ -11,6 +11,7 @@ import soxr
 
 from common.audio import silent_libraries
 from common.cli import UserError
+from common.process_cache import ProcessCache
 from synthesis.notes import HELD_SECONDS, NOTE_RATE, NOTE_SAMPLES
 
 # FluidSynth resamples without a low-pass filter: at 16 kHz, everything above 8 kHz would alias. It plays at 48 kHz, and
@@ -18,6 +19,8 @@ from synthesis.notes import HELD_SECONDS, NOTE_RATE, NOTE_SAMPLES
 SYNTH_RATE = 48_000
 # With this gain a voice at full scale in both channels, and layered voices too, stay within FluidSynth's 16 bits.
 SYNTH_GAIN = 0.4
+_SHORT = 256  # samples after which voices that were stopped are free
+_DITHER = 48_000  # samples after which the dither of its 16 bits repeats
 _FLUID_ERROR, _FLUID_LEVELS = 1, 5  # of its log: panic 0, error 1, warning 2, information 3, debugging 4
 
 # Parameters of the additive tones: harmonics fall off as 1 / number ** slope; attack and decay (to 1 / e) in seconds;
@@ -106,16 +109,25 @@ class SoundFont:
             raise UserError(f"--instruments: {self.name} has no program {program} in bank {bank}")
 
     def render(self, name: str, pitch: int, velocity: int) -> np.ndarray:
-        """Play one note; see `NoteSource`."""
+        """Play one note; see `NoteSource`.
+
+        The samples are the same whatever was played before. A voice of FluidSynth fades in from the level and panning
+        of what it played last, so that each voice first plays the beginning of this note. The dither goes on from note
+        to note, so that whole periods of it are played.
+        """
         held = HELD_SECONDS * SYNTH_RATE
         rest = NOTE_SAMPLES * SYNTH_RATE // NOTE_RATE - held
+        self._synth.noteon(0, pitch, velocity)
+        self._synth.get_samples(_SHORT)
+        self._synth.all_sounds_off(0)
+        self._synth.get_samples(-(2 * _SHORT + held + rest) % _DITHER)
         self._synth.noteon(0, pitch, velocity)
         parts = [self._synth.get_samples(held)]
         self._synth.noteoff(0, pitch)
         parts.append(self._synth.get_samples(rest))
-        # Nothing of this note may sound in the next one.
+        # Nothing of this note may sound in the next one, and its voices must be free.
         self._synth.all_sounds_off(0)
-        self._synth.get_samples(256)
+        self._synth.get_samples(_SHORT)
         stereo = np.concatenate(parts).reshape(-1, 2)
         if np.abs(stereo.astype(np.int32)).max() >= 32767:
             raise UserError(f"{self.name}: pitch {pitch} at velocity {velocity} exceeds the 16 bits of FluidSynth")
@@ -175,3 +187,12 @@ class AdditiveTones:
         envelope = np.minimum(1, time / tone["attack"]) * np.exp(-held / tone["decay"])
         envelope *= np.exp(-np.maximum(0, time - HELD_SECONDS) / (tone["release"] / 3))
         return (samples * envelope * (velocity / 127) ** 1.5 / 4).astype(np.float32)
+
+
+def _open(soundfont: str | None) -> tuple[str, NoteSource]:
+    """Open a SoundFont, or the additive tones; return a hash of what decides about the notes, and the source."""
+    source = SoundFont(soundfont) if soundfont else AdditiveTones()
+    return source.sha256, source
+
+
+SOURCES = ProcessCache(_open)

@@ -17,10 +17,12 @@ import soxr
 from common import failures, storage
 from common.audio import BLOCK_SAMPLES, PEAK_LEVEL, open_to_write
 from common.cli import UserError, report_failures
-from common.progress import in_parallel
+from common.process_cache import Key
+from common.workers import Pool, Workers
 from data import LONGEST_PIECE, SAMPLE_RATE
 from synthesis.midi import arrange, read_midi
-from synthesis.notes import NOTE_RATE, NoteBank, NoteSynthesizer
+from synthesis.note_cache import SYNTHESIZERS
+from synthesis.notes import NOTE_RATE, NoteSynthesizer
 
 MANIFEST_NAME = "synthesis.json"
 MIDI_EXTENSIONS = (".mid", ".midi")
@@ -53,7 +55,7 @@ def synthesize_audios(
     presets: Mapping[str, int],
     arrangement: Arrangement,
     max_minutes: float,
-    jobs: int | None,
+    workers: Workers,
     overwrite: bool,
 ) -> int:
     """Play every MIDI file below a folder with each instrument, skipping the pieces that are complete.
@@ -65,7 +67,7 @@ def synthesize_audios(
         presets: dict of instrument to the preset of its notes.
         arrangement: how the pieces are played.
         max_minutes: a longer piece is not played.
-        jobs: pieces at a time; None for one a core.
+        workers: who plays the pieces.
         overwrite: whether audio that is there may be replaced. What the replaced run made and this one does not is
             removed.
 
@@ -73,15 +75,15 @@ def synthesize_audios(
         The script's exit status: 1 if a MIDI file could not be played.
 
     Raises:
-        UserError: if notes or MIDI files are missing or cannot be used, the folder holds other audio, or another
-            process writes to it.
+        UserError: if notes or MIDI files are missing or cannot be used, the folder holds other audio, another process
+            writes to it, or the workers cannot be used.
     """
     pieces, failed = find_pieces(Path(midi_path))
     folder = Path(audios_path)
-    bank = NoteBank.load(nsynth_path, presets)
-    if silent := bank.find_silent():
-        print(f"{len(silent)} of {len(bank.recordings)} notes are silent, such as {'-'.join(map(str, silent[0]))}")
-    synthesizer = NoteSynthesizer(bank, bank.gains())
+    notes, synthesizer = SYNTHESIZERS.load(str(Path(nsynth_path).absolute()), tuple(presets.items()))
+    if silent := synthesizer.bank.find_silent():
+        n_notes = len(synthesizer.bank.recordings)
+        print(f"{len(silent)} of {n_notes} notes are silent, such as {'-'.join(map(str, silent[0]))}")
     targets = {piece: {instrument: folder / instrument / f"{piece}.wav" for instrument in presets} for piece in pieces}
     fingerprints = {}
     for piece, path in pieces.items():
@@ -89,7 +91,7 @@ def synthesize_audios(
             fingerprints[piece] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         except OSError as error:
             failed.append((str(path), failures.describe(error)))
-    with storage.lock(folder):
+    with storage.lock(folder), Pool(workers, folder) as pool:
         manifest = _open_manifest(folder, presets, arrangement, synthesizer, targets, overwrite)
         pending, n_changed = manifest.pending(
             fingerprints, "midi", lambda piece, entry: _is_complete(targets[piece].values(), entry)
@@ -100,10 +102,13 @@ def synthesize_audios(
         # Long pieces first, so that no thread is left alone with one at the end.
         sizes = {piece: pieces[piece].stat().st_size for piece in pending if pieces[piece].exists()}
         pending.sort(key=lambda piece: -sizes.get(piece, 0))
-        calls = [(synthesizer, arrangement, max_minutes, piece, pieces[piece], targets[piece]) for piece in pending]
+        calls = {
+            piece: (notes, arrangement, max_minutes, pieces[piece].absolute(), _absolute(targets[piece]))
+            for piece in pending
+        }
         counts = []
         try:
-            for piece, outcome in in_parallel(_synthesize_job, calls, jobs, "pieces"):
+            for piece, outcome in pool.run(_synthesize_job, calls, "pieces"):
                 if isinstance(outcome, str):
                     failed.append((str(pieces[piece]), outcome))
                     continue
@@ -231,24 +236,29 @@ def _write_resampled(path: Path, mix: np.ndarray, factor: float) -> tuple[float,
 
 
 def _synthesize_job(
-    synthesizer: NoteSynthesizer,
+    notes: Key,
     arrangement: Arrangement,
     max_minutes: float,
-    piece: str,
     midi_file: Path,
     targets: Mapping[str, Path],
-) -> tuple[str, dict[str, Any] | str]:
-    """Return the piece with its counts, or with the reason why it was not written."""
+) -> dict[str, Any] | str:
+    """Return the counts of a piece, or the reason why it was not written."""
+    synthesizer = SYNTHESIZERS.get(notes)
     try:
-        return piece, synthesize_piece(synthesizer, arrangement, max_minutes, midi_file, targets)
+        return synthesize_piece(synthesizer, arrangement, max_minutes, midi_file, targets)
     except PieceError as error:
         reason = str(error)
     except failures.expected() as error:  # a full disk, for example
         reason = failures.describe(error, next(iter(targets.values())).parent)
+    storage.check_run()
     for target in targets.values():  # all recordings of a piece are of one version of it
         with contextlib.suppress(OSError):
             target.unlink(missing_ok=True)
-    return piece, reason
+    return reason
+
+
+def _absolute(targets: Mapping[str, Path]) -> dict[str, Path]:
+    return {instrument: path.absolute() for instrument, path in targets.items()}
 
 
 def _is_complete(targets: Iterable[Path], entry: Mapping[str, Any]) -> bool:

@@ -87,7 +87,7 @@ def test_training_reads_the_spectrograms_that_were_cut(tmp_path):
     for instrument in (ORIGIN, TARGET):
         (tmp_path / instrument).mkdir()
         soundfile.write(tmp_path / f"{instrument}.wav", audio, 44_100, subtype="FLOAT")
-        slicing.compute_slices((instrument, "chirp"), tmp_path / f"{instrument}.wav", tmp_path / instrument)
+        slicing.compute_slices("chirp", tmp_path / f"{instrument}.wav", tmp_path / instrument)
     (pairs,), _ = slice_pairs.find_pairs([tmp_path], INSTRUMENT_PAIRS)
     (source, target) = next(input_pipeline.batches((pairs.sources, pairs.targets), 2).as_numpy_iterator())
     expected = data.log_magnitude(data.stft(audio))[:, :512]

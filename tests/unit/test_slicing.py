@@ -12,6 +12,7 @@ from conftest import ORIGIN, TARGET, read_json
 import data
 from common import storage
 from common.cli import UserError
+from common.workers import Workers
 from dataset import slice_pairs, slicing
 
 PAIRS = [(ORIGIN, TARGET)]
@@ -30,7 +31,7 @@ def folder(tmp_path):
 
 
 def compute(folder, overwrite=False):
-    return slicing.compute_features(folder / "audios", folder / "features", 1, overwrite)
+    return slicing.compute_features(folder / "audios", folder / "features", Workers(1), overwrite)
 
 
 def names(folder, instrument=ORIGIN):
