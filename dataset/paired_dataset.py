@@ -12,7 +12,7 @@ import tensorflow as tf
 from common.cli import UserError
 from dataset import input_pipeline
 from dataset.augment import make_augment
-from dataset.slice_pairs import SlicePairs, find_pairs, fingerprint, split_pieces
+from dataset.slice_pairs import SlicePairs, find_pairs, fingerprint, recorded_sounding, split_pieces
 from dataset.style_pool import StylePool
 
 _N_HASHED = 64  # pairs of slices whose contents tell one data set from another
@@ -205,7 +205,11 @@ class PairedDataset:
                     f"no {name} piece holds slices of both {origin} and {target}; "
                     "add pieces, or choose another --validation_split or --seed"
                 )
-        columns = [np.concatenate([np.array(table[field]) for table in tables]) for field in range(3)]
+        # Paths as objects, which all columns and copies share: as an array of text, each takes four bytes a character.
+        types = (str, object, object)
+        columns = [
+            np.concatenate([np.array(table[field], dtype) for table in tables]) for field, dtype in enumerate(types)
+        ]
         counts = [len(table) for table in tables]
         indices = np.repeat([self.targets.index(target) for _, target in self._settings.instrument_pairs], counts)
         side = _Side(*columns, indices, counts)
@@ -216,7 +220,8 @@ class PairedDataset:
     def _make_pool(self, side: _Side, index: int, target: str, name: str) -> StylePool:
         chosen = side.target_indices == index
         pieces, paths = side.pieces[chosen], side.targets[chosen]
-        pool = StylePool(pieces, paths, input_pipeline.sounding_fractions(paths))
+        fractions = recorded_sounding(paths)
+        pool = StylePool(pieces, paths, input_pipeline.sounding_fractions(paths) if fractions is None else fractions)
         if pool.n_pieces < 2:
             raise UserError(
                 f"{pool.n_pieces} {name} pieces hold slices of {target} that sound; a style comes from another piece, "

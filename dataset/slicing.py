@@ -79,14 +79,19 @@ def _fill(found: dict[Key, Path], failed: Failures, features_path: Path, pool: P
     try:
         for name, outcome in pool.run(compute_slices, calls, "files"):
             instrument, piece = key = keys[name]
-            count = outcome if isinstance(outcome, int) else 0
+            count = 0 if isinstance(outcome, str) else len(outcome)
             for index in set(slices[instrument].get(piece, ())) - set(range(count)):  # of longer audio
                 data.slice_path(features_path / instrument, piece, index).unlink(missing_ok=True)
             if not count:
                 failed.append((str(found[key]), str(outcome)))
                 continue
             counts.append(count)
-            manifest.entries[name] = {"slices": count, "audio": fingerprints[name], "path": str(found[key].resolve())}
+            manifest.entries[name] = {
+                "slices": count,
+                "audio": fingerprints[name],
+                "path": str(found[key].resolve()),
+                "sounding": " ".join(map(str, outcome)),
+            }
             manifest.save_soon()
     finally:
         manifest.save()
@@ -137,7 +142,7 @@ def find_audio(audios_path: Path) -> tuple[dict[Key, Path], Failures]:
     return found, failed
 
 
-def compute_slices(piece: str, path: Path, folder: Path) -> int | str:
+def compute_slices(piece: str, path: Path, folder: Path) -> list[int] | str:
     """Write the slices of one audio file.
 
     Args:
@@ -146,15 +151,17 @@ def compute_slices(piece: str, path: Path, folder: Path) -> int | str:
         folder: where the slices go.
 
     Returns:
-        The number of slices, or the reason why there are none.
+        The number of frames that sound in each slice, or the reason why there are none.
     """
     try:
-        count = 0
-        for count, image in enumerate(data.slices(audio.load_audio(path)), 1):
-            slice_path = data.slice_path(folder, piece, count - 1)
+        n_sounding = []
+        for index, image in enumerate(data.slices(audio.load_audio(path))):
+            image = image.astype(np.float16, order="C")  # the only order that training reads
+            slice_path = data.slice_path(folder, piece, index)
             with storage.atomic_write(slice_path, durable=False) as partial, open(partial, "wb") as file:
-                np.save(file, image.astype(np.float16, order="C"))  # the only order that training reads
-        return count
+                np.save(file, image)
+            n_sounding.append(int(data.sounding(image[..., 0]).sum()))
+        return n_sounding
     except ValueError as error:
         return str(error)
     except failures.expected() as error:
