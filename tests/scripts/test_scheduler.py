@@ -12,6 +12,7 @@ import synthesize_audios
 from common import cluster
 
 distributed = pytest.importorskip("distributed")
+psutil = pytest.importorskip("psutil")  # comes with Dask
 pytestmark = pytest.mark.slow
 PITCHES = ("--pitches", "59-60", "--velocities", 50, 100)
 
@@ -105,7 +106,7 @@ def test_a_worker_that_dies_costs_nothing(expected, notes_path, long_midi, tmp_p
     _, (script, words), _ = commands(tmp_path, notes_path, long_midi, "--scheduler", "local:2")
     process = start_script(script, *words)
     wait_for(begun(tmp_path), process)
-    os.kill(worker_pids(process.pid)[0], signal.SIGKILL)
+    worker_processes(process.pid)[0].kill()
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert out.startswith("32 pieces of") and "Traceback" not in err
@@ -152,14 +153,10 @@ def count_entries(folder):
     return len(read_json(folder / "audios" / "synthesis.json")["entries"])
 
 
-def worker_pids(client):
+def worker_processes(client):
     """The processes that a client's cluster started to run tasks."""
-    found = []
-    for line in subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()[1:]:
-        pid, parent, command = line.split(maxsplit=2)
-        if int(parent) == client and "spawn_main" in command:
-            found.append(int(pid))
-    return found
+    children = psutil.Process(client).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def test_what_is_wrong_with_a_cluster_is_one_line(notes_path, midi_path, tmp_path):
