@@ -22,6 +22,7 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 _CONNECT_SECONDS = 10
 # What decides about the last bits of audio and slices.
 _PACKAGES = ("numpy", "scipy", "soxr", "soundfile", "mido", "pyfluidsynth", "distributed")
+_START_SCHEDULER = f"start it and its workers with PYTHONPATH={_REPOSITORY}: see docs/large_data.md"
 _START_WORKERS = f"start workers with PYTHONPATH={_REPOSITORY}: see docs/large_data.md"
 
 
@@ -94,6 +95,10 @@ def result(future: Future) -> Any:
         raise ConnectionError("the scheduler has gone; start it again, and the same command goes on") from None
     except ImportError as error:
         raise UserError(f"--scheduler: a worker cannot import {error.name}; {_START_WORKERS}") from None
+    except RuntimeError as error:
+        if "deserializ" not in str(error):
+            raise
+        raise UserError(f"--scheduler: the scheduler cannot import this project's code; {_START_SCHEDULER}") from None
     except storage.RunEnded as error:
         raise UserError(f"--scheduler: a worker does not see the output folder ({error})") from None
 
