@@ -11,6 +11,8 @@ import pytest
 import soundfile
 from conftest import ORIGIN, REPOSITORY, TARGET, one_line, read_json, run_script, write_note
 
+from synthesis.note_sources import SoundFont
+
 SOUNDFONT = Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 needs_fluidsynth = pytest.mark.skipif(
     not ctypes.util.find_library("fluidsynth"), reason="libfluidsynth is not installed (apt install libfluidsynth3)"
@@ -71,6 +73,21 @@ def test_a_note_does_not_depend_on_those_before_it(tmp_path):
     one, _ = soundfile.read(tmp_path / "one" / f"{ORIGIN}_000-060-127.wav")
     scale = np.dot(many, one) / np.dot(one, one)
     assert np.abs(many - scale * one).max() < 2e-3
+
+
+@needs_fluidsynth
+def test_a_note_has_the_same_bits_whatever_was_played_before():
+    notes = [(program, pitch) for program in (0, 48, 81) for pitch in (30, 48, 93)]
+    played = []
+    for order in (notes, notes[::-1]):
+        source = SoundFont(SOUNDFONT)
+        samples = {}
+        for program, pitch in order:
+            source.select(0, program)
+            samples[program, pitch] = source.render(ORIGIN, pitch, 100)
+        played.append(samples)
+    for note in notes:
+        assert np.array_equal(played[0][note], played[1][note]), note
 
 
 @needs_fluidsynth

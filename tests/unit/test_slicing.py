@@ -179,3 +179,20 @@ def test_a_damaged_list_is_one_clear_error(folder, entry):
     with pytest.raises(UserError, match=r"features\.json is damaged"):
         compute(folder)
     assert compute(folder, overwrite=True) == 0
+
+
+def test_the_record_knows_which_frames_sound(folder):
+    samples, rate = soundfile.read(folder / "audios" / ORIGIN / "a.wav")
+    samples[len(samples) // 3 :] = 0
+    soundfile.write(folder / "audios" / ORIGIN / "a.wav", samples, rate)
+    compute(folder)
+    paths = [str(folder / "features" / ORIGIN / name) for name in names(folder)]
+    recorded = slice_pairs.recorded_sounding(paths)
+    assert recorded == [data.sounding(np.load(path)[..., 0]).mean() for path in paths]
+    assert 0 < recorded[0] < 1 and recorded[1] == 0
+    assert slice_pairs.recorded_sounding([*paths, str(folder / "features" / ORIGIN / "b_001.npy")]) is None
+    record = read_json(folder / "features" / "features.json")
+    del record["entries"][f"{ORIGIN}/b"]["sounding"]  # of an earlier version
+    (folder / "features" / "features.json").write_text(json.dumps(record))
+    assert slice_pairs.recorded_sounding(paths) is None
+    assert slice_pairs.recorded_sounding(paths[:2]) == recorded[:2]

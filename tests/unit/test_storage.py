@@ -230,3 +230,22 @@ def test_a_manifest_is_not_written_anew_for_each_entry(tmp_path, monkeypatch):
     assert 20 <= len(writes) <= 30  # 50 s of work; each time 0.1 s, at most a twentieth
     manifest.save()
     assert writes[-1] == 1000
+
+
+def test_a_task_writes_only_as_long_as_its_run_is_there(tmp_path):
+    path = tmp_path / "file.txt"
+    with storage.open_run(tmp_path) as run, storage.write_for(run):
+        with storage.atomic_write(path) as one, storage.atomic_write(path) as twin:  # tried twice at the same time
+            one.write_text("whole")
+            twin.write_text("whole")
+        with pytest.raises(storage.RunEnded), storage.atomic_write(path) as partial:
+            partial.write_text("late")
+            storage.end_runs(tmp_path)  # as the next run does
+        with pytest.raises(storage.RunEnded), storage.atomic_write(path):
+            pass
+    assert path.read_text() == "whole" and names(tmp_path) == ["file.txt"]
+    with pytest.raises(storage.RunEnded), storage.write_for(run):
+        pass
+    with storage.atomic_write(path) as partial:  # outside of tasks
+        partial.write_text("new")
+    assert path.read_text() == "new"
