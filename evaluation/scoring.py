@@ -175,7 +175,7 @@ def are_scores(value: Any) -> bool:
     return all(
         isinstance(values, dict)
         and list(values) == list(METRICS)
-        and all(isinstance(number, float | int) for number in values.values())
+        and all(type(number) in (float, int) and not np.isinf(number) for number in values.values())
         for values in value.values()
     )
 

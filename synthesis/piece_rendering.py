@@ -264,7 +264,7 @@ def _absolute(targets: Mapping[str, Path]) -> dict[str, Path]:
 def _is_complete(targets: Iterable[Path], entry: Mapping[str, Any]) -> bool:
     """Tell whether all recordings of a piece are there and as long as its entry says."""
     seconds = entry.get("seconds")
-    if not isinstance(seconds, (int, float)):
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e9:  # a damaged entry
         return False
     least = 2 * int((seconds - 0.001) * SAMPLE_RATE)  # bytes; the entry is rounded to 1 ms
     return all(target.is_file() and target.stat().st_size >= least for target in targets)

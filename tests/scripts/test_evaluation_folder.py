@@ -156,6 +156,8 @@ CHANGES = [
     lambda entry: {**entry, "scores": {}},
     lambda entry: {**entry, "scores": {system: {} for system in entry["scores"]}},
     lambda entry: {**entry, "scores": {system: {"mae": "x"} for system in entry["scores"]}},
+    lambda entry: {**entry, "scores": {system: dict.fromkeys(of, True) for system, of in entry["scores"].items()}},
+    lambda entry: {**entry, "scores": {system: dict.fromkeys(of, np.inf) for system, of in entry["scores"].items()}},
     lambda entry: {**entry, "style": 3},
     lambda entry: {**entry, "style": [3, 4]},
     lambda entry: {**entry, "equalizer": None},

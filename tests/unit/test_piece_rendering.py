@@ -133,6 +133,13 @@ def test_audio_that_was_cut_short_is_made_again(synthesize, midi, tmp_path):
     assert audio(tmp_path, TARGET) == ["a.wav", "b.wav"]
 
 
+@pytest.mark.parametrize("seconds", [None, "1", -1, 1e308, 10**400, float("nan")])
+def test_an_entry_without_a_sensible_length_is_no_complete_piece(tmp_path, seconds):
+    (tmp_path / "a.wav").write_bytes(bytes(2 * 44_100))
+    assert piece_rendering._is_complete([tmp_path / "a.wav"], {"seconds": 1})
+    assert not piece_rendering._is_complete([tmp_path / "a.wav"], {"seconds": seconds})
+
+
 def test_audio_of_pieces_that_are_gone_is_reported_and_removed_on_demand(synthesize, midi, tmp_path):
     synthesize()
     (midi / "b.mid").unlink()
