@@ -22,6 +22,7 @@ def make(folder):
 def test_a_checkpoint_is_found_and_restored_in_any_folder(tmp_path, name):
     network, counters, checkpoints = make(tmp_path / name)
     assert checkpoints.latest is None
+    assert [int(number) for number in (counters.epochs_done, counters.step, counters.first_bad_step)] == [0, 0, -1]
     for epoch in range(3):
         counters.finish_epoch(epoch)
         checkpoints.save(history=[{"epoch": epoch + 1, "gen_mae": 0.1 + epoch}])

@@ -1,7 +1,9 @@
 import contextlib
+import errno
 import itertools
 import signal
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,6 +48,7 @@ def test_bar_shows_losses_speed_and_remaining_time(monkeypatch, capsys):
     assert capsys.readouterr().err == ""  # no bar in a log file
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     bar = epoch_bar("epoch 3/9", 2, 10, 8)
+    assert "16/80" in str(bar)
     update_bar(bar, 40, lambda: {"gen_mae": 0.12345})
     shown = str(bar)
     bar.close()
@@ -92,3 +95,44 @@ def test_seconds_of_a_resumed_epoch_count_from_its_beginning(monkeypatch, record
     assert row["images_per_second"] == pytest.approx(images / row["seconds"], abs=0.01)
     assert saved == {"history": [row], "outputs_of": 1, "epoch_seconds": 0.0}
     assert int(counters.epochs_done) == 2
+
+
+def position_of(counters, save=None, latest=None):
+    """A run that stands where the counters are, and saves with `save`."""
+    checkpoints = SimpleNamespace(check_finite=lambda: None, save=save, latest=latest, folder=Path("checkpoints"))
+    return loop._Position(counters, None, checkpoints, SimpleNamespace(rows=["row"]), SimpleNamespace(requested=False))
+
+
+@pytest.mark.parametrize(("end", "steps"), [("none", 20), ("interruption", 8), ("infinity", 8)])
+def test_an_epoch_ends_soon_after_its_reason_and_saves_every_few_minutes(monkeypatch, end, steps):
+    clock = itertools.count(0.0, 100.0)  # a step takes longer than the checks wait
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    counters, saved = Counters(("gen_mae",)), []
+    position = position_of(counters)
+
+    def train_step():
+        is_last = int(counters.step) == 7
+        counters.add(np.array([[np.inf if is_last and end == "infinity" else 2.0, 4.0]]))
+        position.interruption.requested = is_last and end == "interruption"
+
+    settings = loop.LoopSettings(1, 0, 4, 10.0, False, 0.0)
+    with epoch_bar("epoch", 0, 20, 4) as bar:
+        loop._train_epoch(train_step, [()] * 20, position, settings, bar, lambda: saved.append(int(counters.step)))
+    assert int(counters.step) == steps
+    assert saved == [6, 12, 18][: steps // 6]  # every 10 minutes
+
+
+def test_a_failure_says_what_is_saved(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    counters, saved = Counters(("gen_mae",)), []
+    counters.add(np.array([[2.0, 4.0]]))
+    error = OSError(errno.EIO, "Input/output error")
+
+    def fail(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    message = loop._failure_message(3, error, position_of(counters, lambda **record: saved.append(record)))
+    assert "stopped in epoch 3: " in message and "; saved at epoch 3, step 1; to resume: python train.py" in message
+    assert saved == [{"history": ["row"]}]
+    assert "; the last checkpoint is kept; " in loop._failure_message(3, error, position_of(counters, fail, "ckpt-1"))
+    assert "; no checkpoint could be written; " in loop._failure_message(3, error, position_of(counters, fail))

@@ -33,6 +33,7 @@ def test_a_run_is_the_same_if_all_that_matters_is():
         ("model", {"base_filters": 8}, "base_filters was 4, is 8"),
         ("data", {"content": "d"}, "the contents of the training slices have changed"),
         ("data", {"fingerprint": "b"}, "the names of the training slices have changed"),
+        ("data", {"slices": 4}, "slices was 3, is 4"),
         ("arguments", {"dropout": 0.0}, "dropout was 0.5, is 0.0"),
     ],
 )
@@ -85,3 +86,13 @@ def test_a_lost_cut_or_damaged_history_is_one_clear_error(tmp_path, content):
     with pytest.raises(UserError, match=r"history\.csv"):
         read_history(tmp_path, 2)
     assert read_history(tmp_path, 0) == []
+
+
+def test_the_table_of_an_earlier_version_gives_the_rows_of_its_first_epochs(tmp_path):
+    (tmp_path / FILE_NAME).write_text("epoch,gen_mae,gen_mae_val,seconds\n1,0.5,0.25,3\n2,0.4,,2.5\n3,0.3,0.2,2\n")
+    rows = read_history(tmp_path, 2)
+    assert rows == [
+        {"epoch": 1, "gen_mae": 0.5, "gen_mae_val": 0.25, "seconds": 3.0},
+        {"epoch": 2, "gen_mae": 0.4, "seconds": 2.5},
+    ]
+    assert all(isinstance(row["epoch"], int) for row in rows)

@@ -21,8 +21,8 @@ def test_the_momentum_is_the_papers():
     network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     optimizer = make_optimizer(0.1, network, "float32")
     (variable,) = network.trainable_variables
-    for gradient in (1.0, -1.0):
-        optimizer.apply([tf.fill(variable.shape, gradient)], [variable])
     momentum = next(v for v in optimizer.variables if "momentum" in v.path)
-    np.testing.assert_allclose(momentum.numpy(), -0.25, rtol=1e-6)
+    for gradient, expected in ((1.0, 0.5), (-1.0, -0.25)):
+        optimizer.apply([tf.fill(variable.shape, gradient)], [variable])
+        np.testing.assert_allclose(momentum.numpy(), expected, rtol=1e-6)
     assert optimizer.beta_2 == 0.999

@@ -95,7 +95,7 @@ def test_unchanged_errors_are_computed_by_target(folder):
 
 def test_previews_show_each_target_with_a_style_of_another_piece(folder):
     previews = make_dataset(folder, [(ORIGIN, TARGET), (ORIGIN, OTHER)]).preview_slices()
-    assert [preview.target for preview in previews] == [TARGET, OTHER]
+    assert [(preview.origin, preview.target) for preview in previews] == [(ORIGIN, TARGET), (ORIGIN, OTHER)]
     for preview in previews:
         style = Path(preview.style_path)
         assert style.parent.name == preview.target
