@@ -22,6 +22,7 @@ from conftest import (
 import train
 import train_generator
 import train_multitarget
+from common.cli import UserError
 from common.weights import load_generator, save_model
 from model import Generator
 from training.checkpoints import find_latest
@@ -46,6 +47,21 @@ def test_a_run_with_a_whole_recipe_goes_on_to_the_same_history(dataset_path, tmp
     process.wait()
     run_script("train.py", *words, check=0)
     assert losses(tmp_path / "killed", NAME) == losses(tmp_path / "whole", NAME)
+
+
+def test_the_cosine_ends_with_the_run(dataset_path, tmp_path, call_script, monkeypatch):
+    steps = []
+
+    def stop(*words):
+        steps.append(words[-1])
+        raise UserError("this is enough")
+
+    monkeypatch.setattr("training.run.make_optimizer", stop)
+    for schedule in ("cosine", "constant"):
+        changes = {"gen_lr": None, "disc_lr": None, "epochs": 3, "steps_per_epoch": 2, "schedule": schedule}
+        status, _, stderr = call_script(train_generator, *train_arguments(dataset_path, tmp_path, **changes))
+        assert (status, "this is enough" in one_line(stderr)) == (2, True)
+    assert steps == [6, None]
 
 
 def test_the_model_that_is_saved_holds_the_averages(dataset_path, tmp_path, call_script):

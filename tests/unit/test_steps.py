@@ -47,11 +47,12 @@ class Watched:
     """A network that remembers what it is given."""
 
     def __init__(self, network):
-        self._network, self.seen = network, []
+        self._network, self.seen, self.training = network, [], set()
 
     def __call__(self, inputs, training):
         result = self._network(inputs, training=training)
         self.seen.append((inputs, result))
+        self.training.add(training)
         return result
 
     def __getattr__(self, name):
@@ -80,3 +81,48 @@ def test_the_discriminator_sees_source_and_target_and_the_generator_source_and_s
         assert float(total) == pytest.approx(errors[[0, 2, 3]].sum(), rel=1e-5)
         assert float(count) == 3
         assert float(metrics["gen_mae"]) == pytest.approx(errors.mean(), rel=1e-5)
+
+
+def make_small(n_inputs=1):
+    """Networks of one layer each, watched, and their optimizers."""
+    image = (256, 256, 1)
+    inputs = [keras.Input(image) for _ in range(n_inputs)]
+    pair = [keras.Input(image), keras.Input(image)]
+    both = keras.layers.Concatenate()
+    generated = keras.layers.Conv2D(1, 1)(both(inputs) if n_inputs > 1 else inputs[0])
+    networks = {
+        "generator": Watched(keras.Model(inputs if n_inputs > 1 else inputs[0], generated)),
+        "discriminator": Watched(keras.Model(pair, keras.layers.Conv2D(1, 16, strides=16)(both(pair)))),
+    }
+    return networks, {name: make_optimizer(1e-2, network, "float32") for name, network in networks.items()}
+
+
+@pytest.mark.parametrize("n_inputs", [1, 2])
+@pytest.mark.parametrize(
+    ("make", "learning"),
+    [
+        (steps.adversarial_steps, {"generator", "discriminator"}),
+        (steps.generator_steps, {"generator"}),
+        (lambda *learners: [steps.discriminator_step(*learners)], {"discriminator"}),
+    ],
+)
+def test_training_steps_alone_run_in_training_mode_and_change_what_they_train(make, learning, n_inputs):
+    networks, optimizers = make_small(n_inputs)
+    batch = [tf.random.stateless_uniform((2, 256, 256, 1), (seed, 0)) for seed in range(n_inputs + 1)]
+    source, target = batch[0], batch[-1]
+    for step, is_training in zip(make(networks, optimizers), (True, False), strict=False):
+        before = {name: network.get_weights() for name, network in networks.items()}
+        for network in networks.values():
+            network.seen.clear()
+            network.training.clear()
+        step(*batch)
+        ((_, generated),) = networks["generator"].seen
+        assert networks["generator"].training == {is_training}
+        assert networks["discriminator"].training <= {is_training}
+        if "discriminator" in learning:
+            pairs = [inputs for inputs, _ in networks["discriminator"].seen]
+            assert [[tensor is source for tensor in pair] for pair in pairs] == [[True, False]] * 2
+            assert pairs[0][1] is target and pairs[1][1] is generated
+        for name, network in networks.items():
+            changed = any((old != new).any() for old, new in zip(before[name], network.get_weights(), strict=True))
+            assert changed == (is_training and name in learning)
