@@ -1,9 +1,49 @@
 """The networks of Pix2Pix for spectrograms: a U-Net generator and a PatchGAN discriminator."""
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 import data
+
+
+class BatchNormalization(layers.BatchNormalization):
+    """Keras's layer through TensorFlow's fused kernel: one operation forward and one backward, instead of a dozen.
+
+    Weights, names and results are those of `keras.layers.BatchNormalization`, to rounding. The class keeps its name
+    too, as files of weights hold it. What the kernel cannot do is left to Keras: statistics over several devices
+    (`synchronized`), masks, and images that are not (batch, height, width, channels).
+    """
+
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor | keras.KerasTensor:
+        """Normalize images (batch, height, width, channels), in 16 or 32 bit; statistics are in float32."""
+        uses_batch = bool(training and self.trainable)
+        if not self._is_fusible(inputs, mask) or (uses_batch and self.synchronized):
+            return super().call(inputs, training=training, mask=mask)
+        mean, variance = (tf.convert_to_tensor(moving) for moving in (self.moving_mean, self.moving_variance))
+        unused = tf.zeros([0]) if uses_batch else None  # the kernel wants no statistics when it computes them
+        outputs, batch_mean, batch_variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=unused if uses_batch else mean,
+            variance=unused if uses_batch else variance,
+            epsilon=self.epsilon,
+            is_training=uses_batch,
+        )
+        if uses_batch:
+            # The kernel's variance is divided by n - 1 (by 1 if n is 1), that of Keras by n.
+            n = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+            batch_variance *= tf.maximum(n - 1, 1) / n
+            self.moving_mean.assign(mean * self.momentum + batch_mean * (1 - self.momentum))
+            self.moving_variance.assign(variance * self.momentum + batch_variance * (1 - self.momentum))
+        return outputs
+
+    def _is_fusible(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> bool:
+        is_image = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        return is_image and mask is None and self.scale and self.center and not getattr(self, "renorm", False)
 
 
 def Generator(
@@ -104,7 +144,7 @@ def _downsample(
 ) -> keras.KerasTensor:
     x = _convolution(layers.Conv2D, name, filters, dtype, random_init)(x)
     if normalized:
-        x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
+        x = BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
     return layers.LeakyReLU(negative_slope=0.3, name=name, dtype=dtype)(x)
 
 
@@ -112,7 +152,7 @@ def _upsample(
     x: keras.KerasTensor, name: str, filters: int, dropout: float | None, dtype: str, random_init: bool
 ) -> keras.KerasTensor:
     x = _convolution(layers.Conv2DTranspose, name, filters, dtype, random_init)(x)
-    x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
+    x = BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
     if dropout is not None:
         x = layers.Dropout(dropout, name=f"{name}_dropout", dtype=dtype)(x)
     return layers.ReLU(name=name, dtype=dtype)(x)
