@@ -14,7 +14,7 @@ Example:
 import argparse
 
 from common import cli
-from common.device import network_precision, start_tensorflow
+from common.device import network_precision, prefers_matmul, start_tensorflow
 from training.arguments import make_run_settings, parse_pair_arguments
 
 
@@ -30,6 +30,7 @@ def main() -> int:
     settings = make_run_settings(arguments)
     device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload)
     precision = network_precision(settings.precision)
+    kind = {"dtype": precision, "by_matmul": prefers_matmul(precision)}
 
     import keras
 
@@ -40,8 +41,8 @@ def main() -> int:
 
     def make_networks() -> dict[str, keras.Model]:
         return {
-            "generator": Generator(settings.base_filters, dtype=precision, dropout=settings.dropout),
-            "discriminator": Discriminator(settings.base_filters, dtype=precision),
+            "generator": Generator(settings.base_filters, dropout=settings.dropout, **kind),
+            "discriminator": Discriminator(settings.base_filters, **kind),
         }
 
     recipe = Recipe(

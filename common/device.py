@@ -94,6 +94,14 @@ def network_precision(precision: str) -> str:
     return "float32"
 
 
+def prefers_matmul(precision: str = "float32") -> bool:
+    """Tell, after `start_tensorflow`, whether networks are faster with `by_matmul` on the device; see `fast_layers`."""
+    import tensorflow as tf
+
+    on_gpu = bool(tf.config.get_visible_devices("GPU"))
+    return precision == "float32" and not on_gpu and processor.lacks_wide_vectors()
+
+
 def _set_threads(workload: processor.Workload, has_gpu: bool) -> str:
     """Set TensorFlow's threads, on a GPU only those that the user wants; return what was set, for messages."""
     if has_gpu and not workload.threads:

@@ -57,6 +57,12 @@ def computes(precision: str) -> bool:
     return precision not in _UNITS or not flags or bool(_UNITS[precision] & flags)
 
 
+def lacks_wide_vectors() -> bool:
+    """Tell whether the CPU is an x86 without AVX-512. False if unknown: not on Linux."""
+    flags = _flags()
+    return bool(flags) and "avx512f" not in flags
+
+
 def _flags() -> set[str]:
     """Return the features of an x86 processor as Linux names them; empty elsewhere."""
     lines = _CPUINFO.read_text().splitlines() if _CPUINFO.is_file() else []

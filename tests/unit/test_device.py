@@ -31,3 +31,14 @@ def test_a_cpu_without_16_bit_units_gets_float32_and_says_so(monkeypatch, capsys
     assert device.network_precision("mixed_bfloat16") == "mixed_bfloat16"
     assert device.network_precision("float32") == "float32"
     assert not capsys.readouterr().out
+
+
+def test_matrix_products_are_for_float32_on_a_cpu_without_wide_vectors(monkeypatch):
+    monkeypatch.setattr(processor, "_flags", lambda: {"avx2"})
+    assert device.prefers_matmul("float32")
+    assert not device.prefers_matmul("mixed_bfloat16")
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["/physical_device:GPU:0"])
+    assert not device.prefers_matmul("float32")
+    monkeypatch.undo()
+    monkeypatch.setattr(processor, "_flags", lambda: {"avx2", "avx512f"})
+    assert not device.prefers_matmul("float32")

@@ -1,7 +1,7 @@
 import pytest
 
 from common import processor
-from common.processor import Workload, choose_threads, computes
+from common.processor import Workload, choose_threads, computes, lacks_wide_vectors
 
 ZEN = "processor\t: 0\nflags\t\t: fpu sse2 avx2 fma\n\nprocessor\t: 1\nflags\t\t: fpu\n"
 
@@ -52,3 +52,12 @@ def test_the_features_are_those_of_the_first_core(monkeypatch, tmp_path):
     assert processor._flags() == {"fpu", "sse2", "avx2", "fma"}
     monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "missing")
     assert processor._flags() == set()
+
+
+def test_wide_vectors(cpu):
+    cpu(2, "avx2")
+    assert lacks_wide_vectors()
+    cpu(2, "avx2", "avx512f")
+    assert not lacks_wide_vectors()
+    cpu(2)  # unknown
+    assert not lacks_wide_vectors()
