@@ -1,13 +1,22 @@
 """The networks of Pix2Pix for spectrograms: a U-Net generator and a PatchGAN discriminator."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import layers
 
 import data
+from fast_layers import BatchNormalization, Conv2D, Conv2DTranspose
 
 
 def Generator(
-    base_filters: int = 64, n_inputs: int = 1, dtype: str = "float32", random_init: bool = True, dropout: float = 0.5
+    base_filters: int = 64,
+    n_inputs: int = 1,
+    dtype: str = "float32",
+    random_init: bool = True,
+    dropout: float = 0.5,
+    by_matmul: bool = False,
 ) -> keras.Model:
     """Build the U-Net (Isola et al. 2017, appendix 6.1.1): 256 × 256 down to 1 × 1 and up again, with skips.
 
@@ -17,10 +26,12 @@ def Generator(
         dtype: a Keras precision such as "mixed_float16". The output is always float32.
         random_init: whether the weights are drawn; otherwise they are 0, which takes less time, to be loaded.
         dropout: fraction that each of the decoder's first three layers drops in training; 0.5 is the paper's.
+        by_matmul: whether some convolutions are computed as matrix products (`fast_layers`); the results are the same.
 
     Returns:
         Model of images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image.
     """
+    options = {"random_init": random_init, "dtype": dtype, "by_matmul": by_matmul}
     inputs = [keras.Input(data.SLICE_SHAPE, name=name) for name in ("source", "style")[:n_inputs]]
     x = layers.Concatenate(dtype=dtype)(inputs) if n_inputs > 1 else inputs[0]
 
@@ -36,7 +47,7 @@ def Generator(
     ]
     skips = []
     for number, (factor, normalized) in enumerate(encoder, 1):
-        x = _downsample(x, f"down{number}", base_filters * factor, normalized, dtype, random_init)
+        x = _downsample(x, f"down{number}", base_filters * factor, normalized, options)
         skips.append(x)
 
     decoder = [  # filters, whether with dropout; the shape after the skip is concatenated
@@ -49,70 +60,75 @@ def Generator(
         (1, False),  # (batch, 128, 128, 128)
     ]
     for number, ((factor, drops), skip) in enumerate(zip(decoder, reversed(skips[:-1]), strict=True), 1):
-        x = _upsample(x, f"up{number}", base_filters * factor, dropout if drops else None, dtype, random_init)
+        x = _upsample(x, f"up{number}", base_filters * factor, dropout if drops else None, options)
         x = layers.Concatenate(name=f"up{number}_skip", dtype=dtype)([x, skip])
 
-    x = layers.Conv2DTranspose(
-        1, 4, strides=2, padding="same", kernel_initializer=_initializer(random_init), name="last", dtype=dtype
-    )(x)  # (batch, 256, 256, 1)
+    x = _convolution(Conv2DTranspose, "last", 1, options, use_bias=True)(x)  # (batch, 256, 256, 1)
     x = layers.Activation("tanh", name="generated", dtype="float32")(x)
     return keras.Model(inputs if n_inputs > 1 else inputs[0], x, name="generator")
 
 
-def Discriminator(base_filters: int = 64, dtype: str = "float32") -> keras.Model:
+def Discriminator(base_filters: int = 64, dtype: str = "float32", by_matmul: bool = False) -> keras.Model:
     """Build the PatchGAN (Isola et al. 2017, appendix 6.1.2), which judges patches of (source, target).
 
     Args:
         base_filters: filters of the first layer; 64, the paper's, gives 2.77 M parameters.
         dtype: a Keras precision such as "mixed_float16". The logits are always float32.
+        by_matmul: as in `Generator`.
 
     Returns:
         Model of [source, target], both (batch, 256, 256, 1) in [-1, 1], to logits (batch, 16, 16, 1).
     """
+    options = {"random_init": True, "dtype": dtype, "by_matmul": by_matmul}
     source = keras.Input(data.SLICE_SHAPE, name="source")
     target = keras.Input(data.SLICE_SHAPE, name="target")
     x = layers.Concatenate(dtype=dtype)([source, target])  # (batch, 256, 256, 2)
-    x = _downsample(x, "down1", base_filters, False, dtype)  # (batch, 128, 128, 64)
-    x = _downsample(x, "down2", base_filters * 2, True, dtype)  # (batch, 64, 64, 128)
-    x = _downsample(x, "down3", base_filters * 4, True, dtype)  # (batch, 32, 32, 256)
-    x = _downsample(x, "down4", base_filters * 8, True, dtype)  # (batch, 16, 16, 512)
-    x = layers.Conv2D(1, 4, padding="same", kernel_initializer=_initializer(), name="last", dtype=dtype)(x)
+    x = _downsample(x, "down1", base_filters, False, options)  # (batch, 128, 128, 64)
+    x = _downsample(x, "down2", base_filters * 2, True, options)  # (batch, 64, 64, 128)
+    x = _downsample(x, "down3", base_filters * 4, True, options)  # (batch, 32, 32, 256)
+    x = _downsample(x, "down4", base_filters * 8, True, options)  # (batch, 16, 16, 512)
+    x = _convolution(Conv2D, "last", 1, options, strides=1, use_bias=True)(x)
     x = layers.Activation("linear", name="logits", dtype="float32")(x)  # (batch, 16, 16, 1)
     return keras.Model([source, target], x, name="discriminator")
 
 
-def _initializer(random_init: bool = True) -> keras.initializers.Initializer | str:
-    return keras.initializers.RandomNormal(0.0, 0.02) if random_init else "zeros"
-
-
-def _convolution(kind: type, name: str, filters: int, dtype: str, random_init: bool) -> layers.Layer:
-    """Make a layer that halves (Conv2D) or doubles (Conv2DTranspose) both axes; no bias, as a normalization follows."""
+def _convolution(
+    kind: type,
+    name: str,
+    filters: int,
+    options: Mapping[str, Any],
+    strides: int = 2,
+    use_bias: bool = False,  # a normalization follows
+) -> layers.Layer:
+    """Make a layer that halves (Conv2D) or doubles (Conv2DTranspose) both axes."""
     return kind(
         filters,
         4,
-        strides=2,
+        strides=strides,
         padding="same",
-        use_bias=False,
-        kernel_initializer=_initializer(random_init),
-        name=f"{name}_conv",
-        dtype=dtype,
+        use_bias=use_bias,
+        kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02) if options["random_init"] else "zeros",
+        name=name,
+        dtype=options["dtype"],
+        by_matmul=options["by_matmul"],
     )
 
 
 def _downsample(
-    x: keras.KerasTensor, name: str, filters: int, normalized: bool, dtype: str, random_init: bool = True
+    x: keras.KerasTensor, name: str, filters: int, normalized: bool, options: Mapping[str, Any]
 ) -> keras.KerasTensor:
-    x = _convolution(layers.Conv2D, name, filters, dtype, random_init)(x)
+    x = _convolution(Conv2D, f"{name}_conv", filters, options)(x)
     if normalized:
-        x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
-    return layers.LeakyReLU(negative_slope=0.3, name=name, dtype=dtype)(x)
+        x = BatchNormalization(name=f"{name}_norm", dtype=options["dtype"])(x)
+    return layers.LeakyReLU(negative_slope=0.3, name=name, dtype=options["dtype"])(x)
 
 
 def _upsample(
-    x: keras.KerasTensor, name: str, filters: int, dropout: float | None, dtype: str, random_init: bool
+    x: keras.KerasTensor, name: str, filters: int, dropout: float | None, options: Mapping[str, Any]
 ) -> keras.KerasTensor:
-    x = _convolution(layers.Conv2DTranspose, name, filters, dtype, random_init)(x)
-    x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
+    dtype = options["dtype"]
+    x = _convolution(Conv2DTranspose, f"{name}_conv", filters, options)(x)
+    x = BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
     if dropout is not None:
         x = layers.Dropout(dropout, name=f"{name}_dropout", dtype=dtype)(x)
     return layers.ReLU(name=name, dtype=dtype)(x)

@@ -14,7 +14,7 @@ Example:
 import argparse
 
 from common import cli
-from common.device import start_tensorflow
+from common.device import network_precision, prefers_matmul, start_tensorflow
 from training.arguments import make_run_settings, parse_pair_arguments
 
 
@@ -28,7 +28,9 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
-    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload)
+    precision = network_precision(settings.precision)
+    kind = {"dtype": precision, "by_matmul": prefers_matmul(precision)}
 
     import keras
 
@@ -39,8 +41,8 @@ def main() -> int:
 
     def make_networks() -> dict[str, keras.Model]:
         return {
-            "generator": Generator(settings.base_filters, dtype=settings.precision, dropout=settings.dropout),
-            "discriminator": Discriminator(settings.base_filters, dtype=settings.precision),
+            "generator": Generator(settings.base_filters, dropout=settings.dropout, **kind),
+            "discriminator": Discriminator(settings.base_filters, **kind),
         }
 
     recipe = Recipe(

@@ -11,7 +11,7 @@ Example:
 import argparse
 
 from common import cli
-from common.device import start_tensorflow
+from common.device import network_precision, prefers_matmul, start_tensorflow
 from training.arguments import make_run_settings, parse_pair_arguments
 
 
@@ -24,7 +24,9 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
-    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload)
+    precision = network_precision(settings.precision)
+    kind = {"dtype": precision, "by_matmul": prefers_matmul(precision)}
 
     from model import Generator
     from training import steps
@@ -35,9 +37,7 @@ def main() -> int:
         name=f"{arguments.origin}_2_{arguments.target}_generator",
         instrument_pairs=[(arguments.origin, arguments.target)],
         learning_rates={"generator": LearningRate("lr", arguments.lr)},
-        make_networks=lambda: {
-            "generator": Generator(settings.base_filters, dtype=settings.precision, dropout=settings.dropout)
-        },
+        make_networks=lambda: {"generator": Generator(settings.base_filters, dropout=settings.dropout, **kind)},
         make_steps=steps.generator_steps,
         metrics=("gen_mae",),
     )

@@ -15,7 +15,7 @@ import argparse
 import functools
 
 from common import cli
-from common.device import start_tensorflow
+from common.device import network_precision, prefers_matmul, start_tensorflow
 from training.arguments import add_arguments, check_arguments, make_run_settings
 
 GEN_LR, DISC_LR = 1e-5, 5e-6
@@ -61,7 +61,9 @@ def make_instrument_pairs(origins: list[str], targets: list[str], same: bool) ->
 def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
-    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload)
+    precision = network_precision(settings.precision)
+    kind = {"dtype": precision, "by_matmul": prefers_matmul(precision)}
 
     import keras
 
@@ -80,7 +82,7 @@ def main() -> int:
         losses = ("gen_loss", "disc_loss")
 
     def make_networks() -> dict[str, keras.Model]:
-        size = {"base_filters": settings.base_filters, "dtype": settings.precision}
+        size = {"base_filters": settings.base_filters, **kind}
         networks = {"generator": Generator(n_inputs=2, dropout=settings.dropout, **size)}
         return networks | {"discriminator": Discriminator(**size)} if adversarial else networks
 

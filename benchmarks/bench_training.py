@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
 """The input pipeline alone, the training step alone, and train.py on slices from disk.
 
-Example:
+With --peer, the step alone beside the same step in Keras's own layers, in PyTorch, or in both. torch is not required
+for anything else; any Python that has it can be named.
+
+Examples:
   python benchmarks/bench_training.py --dataset_path features
+  python benchmarks/bench_training.py --peer keras torch --peer_python torch/bin/python --rows full-float32 16-float32
 """
 
 import argparse
 import csv
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import material
+import peers
 from material import ORIGIN, TARGET
 
 BATCH_SIZE = 8
@@ -74,7 +80,16 @@ def main():
     parser.add_argument("--dataset_path", type=Path, help="slices of keyboard and guitar (default: made for this)")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10, help="steps a measurement at full size; four times for 16")
+    parser.add_argument("--peer", nargs="+", choices=("keras", "torch"), help="measure the step beside these")
+    parser.add_argument("--peer_python", default=sys.executable, help="a Python that has torch (default: this one)")
+    parser.add_argument("--rows", nargs="+", choices=sorted(peers.ROWS), default=peers.DEFAULT_ROWS, help="with --peer")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a turn, with --peer")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds until the first step is done, with --peer")
     arguments = parser.parse_args()
+    if arguments.peer:
+        values = arguments.rows, arguments.peer, arguments.peer_python, arguments.repeats
+        peers.measure(*values, arguments.seconds, arguments.limit)
+        return
     with tempfile.TemporaryDirectory() as folder:
         dataset_path = arguments.dataset_path or material.make_pieces(Path(folder)) / "features"
 

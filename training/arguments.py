@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from common import cli
-from common.device import add_gpu_argument
+from common.device import add_gpu_argument, add_threads_argument
+from common.processor import Workload
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("constant", "cosine")
@@ -35,6 +36,7 @@ class RunSettings:
     validation_split: float
     base_filters: int
     precision: str
+    threads: list[int] | None
     jit_compile: bool
     steps_per_epoch: int | None
     checkpoint_minutes: float
@@ -50,6 +52,11 @@ class RunSettings:
     findlr_steps: int
     recorded: dict[str, Any]
     defaults: dict[str, Any]
+
+    @property
+    def workload(self) -> Workload:
+        """What the threads of a CPU depend on."""
+        return Workload(self.base_filters, self.precision, tuple(self.threads) if self.threads else None)
 
 
 def parse_pair_arguments(parser: cli.ArgumentParser) -> argparse.Namespace:
@@ -69,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dataset_path", nargs="+", required=True, help="folders that compute_features.py wrote")
     add_gpu_argument(parser)
+    add_threads_argument(parser)
     add("--epochs", type=cli.positive_int, default=100, help="number of epochs in all")
     add(
         "--epoch_offset",

@@ -22,6 +22,7 @@ CHANGEABLE = (
     "epochs",
     "gen_lr",
     "gpu",
+    "threads",
     "jit_compile",
     "lr",
     "models_path",

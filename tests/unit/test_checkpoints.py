@@ -3,10 +3,14 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from common.cli import UserError
+from model import Generator
+from training import optimizers
 from training.checkpoints import Checkpoints, Counters, find_latest
 from training.ema import Averages
+from training.steps import generator_steps
 
 
 def make(folder):
@@ -106,3 +110,33 @@ def test_the_state_on_disk_is_that_of_before_until_the_new_one_is_complete(tmp_p
     assert found.record == {"history": [1]}
     found.restore()
     assert int(counted.epochs_done) == 1
+
+
+def test_a_run_of_keras_s_own_layers_and_adam_goes_on_with_the_fused_ones(tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    batches = [[tf.constant(rng.uniform(-1, 1, (4, 256, 256, 1)), tf.float32) for _ in range(2)] for _ in range(3)]
+
+    def learn(folder, n_steps):
+        """Go on from a checkpoint in `folder`, if there is one; train, save, and return the state."""
+        keras.utils.set_random_seed(1)
+        networks = {"generator": Generator(2, dropout=0)}
+        adam = {"generator": optimizers.make_optimizer(1e-3, networks["generator"], "float32")}
+        checkpoints = Checkpoints(folder, Counters(("gen_mae",)), Averages(networks, 0), networks, adam)
+        if checkpoints.latest:
+            checkpoints.restore()
+        step, _ = generator_steps(networks, adam)
+        done = int(adam["generator"].iterations)
+        for batch in batches[done : done + n_steps]:
+            step(*batch)
+        checkpoints.save()
+        return networks["generator"].get_weights(), int(adam["generator"].iterations)
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr("model.BatchNormalization", keras.layers.BatchNormalization)
+        earlier.setattr(optimizers, "Adam", keras.optimizers.Adam)
+        learn(tmp_path / "old", 2)
+        uninterrupted, _ = learn(tmp_path / "whole", 3)
+    weights, iterations = learn(tmp_path / "old", 1)
+    assert iterations == 3
+    for actual, expected in zip(weights, uninterrupted, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=2e-4)
