@@ -5,7 +5,11 @@ import tensorflow as tf
 
 L1_WEIGHT = 100  # lambda in the paper
 
-_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Compute the mean binary cross-entropy; by version, Keras's class divides it by the number of devices, too."""
+    losses = keras.losses.binary_crossentropy(labels, logits, from_logits=True)
+    return tf.reduce_sum(losses) / tf.cast(tf.size(losses), tf.float32)
 
 
 def l1_errors(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:

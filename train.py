@@ -28,7 +28,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
-    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic, arguments.devices)
 
     import keras
 
@@ -38,10 +38,8 @@ def main() -> int:
     from training.run import run
 
     def make_networks() -> dict[str, keras.Model]:
-        return {
-            "generator": Generator(settings.base_filters, dtype=settings.precision, dropout=settings.dropout),
-            "discriminator": Discriminator(settings.base_filters, dtype=settings.precision),
-        }
+        size = {"base_filters": settings.base_filters, "dtype": settings.precision, "sync_norm": settings.sync_norm}
+        return {"generator": Generator(dropout=settings.dropout, **size), "discriminator": Discriminator(**size)}
 
     recipe = Recipe(
         name=f"{arguments.origin}_2_{arguments.target}",

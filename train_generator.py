@@ -24,7 +24,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
-    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic, arguments.devices)
 
     from model import Generator
     from training import steps
@@ -36,7 +36,12 @@ def main() -> int:
         instrument_pairs=[(arguments.origin, arguments.target)],
         learning_rates={"generator": LearningRate("lr", arguments.lr)},
         make_networks=lambda: {
-            "generator": Generator(settings.base_filters, dtype=settings.precision, dropout=settings.dropout)
+            "generator": Generator(
+                settings.base_filters,
+                dtype=settings.precision,
+                dropout=settings.dropout,
+                sync_norm=settings.sync_norm,
+            )
         },
         make_steps=steps.generator_steps,
         metrics=("gen_mae",),

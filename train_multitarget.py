@@ -61,7 +61,7 @@ def make_instrument_pairs(origins: list[str], targets: list[str], same: bool) ->
 def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
-    device_name = start_tensorflow(arguments.gpu, arguments.deterministic)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic, arguments.devices)
 
     import keras
 
@@ -80,7 +80,7 @@ def main() -> int:
         losses = ("gen_loss", "disc_loss")
 
     def make_networks() -> dict[str, keras.Model]:
-        size = {"base_filters": settings.base_filters, "dtype": settings.precision}
+        size = {"base_filters": settings.base_filters, "dtype": settings.precision, "sync_norm": settings.sync_norm}
         networks = {"generator": Generator(n_inputs=2, dropout=settings.dropout, **size)}
         return networks | {"discriminator": Discriminator(**size)} if adversarial else networks
 
