@@ -57,7 +57,8 @@ class Devices:
         n_local = self.count // self.n_workers
         if n_local == 1:
             return batch
-        parts = [tf.split(tensor, n_local) for tensor in batch]
+        with tf.device("CPU:0"):  # where the batch is; each part is copied to its device
+            parts = [tf.split(tensor, n_local) for tensor in batch]
 
         # `context` is a ValueContext, which TensorFlow does not export.
         def pick(context: Any) -> Batch:
@@ -167,10 +168,10 @@ def _connect_workers(cluster: dict[str, list[str]], n_cpus: int) -> Devices:
         raise UserError(
             f"--devices cpu:{n_cpus}: the CPU of a machine of several is one device; start more processes instead"
         )
-    if worker:
-        sys.stdout, sys.stderr = (_Prefixed(stream, f"worker {worker}: ") for stream in (sys.stdout, sys.stderr))
     addresses = [address for job in ("chief", "worker") for address in cluster.get(job, [])]
     print(f"worker {worker} of {n_workers}, at {addresses[worker]}: waiting for the others", flush=True)
+    if worker:
+        sys.stdout, sys.stderr = (_Prefixed(stream, f"worker {worker}: ") for stream in (sys.stdout, sys.stderr))
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's would wait for the others, too
     try:
         with held_back_stderr():

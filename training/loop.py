@@ -165,6 +165,7 @@ def train(
     if outputs_of != epochs_done and not int(counters.step):
         _write_outputs(position, learners, model_path, config, after_epoch)
     if epochs_done >= settings.epochs:
+        devices.total_of_workers([0])  # nobody leaves before the chief has written
         print(f"all {settings.epochs} epochs are done already; a larger --epochs continues the run")
         return 0
 
@@ -259,12 +260,8 @@ def _compile(
 ) -> tuple[Callable[..., None], Callable[..., tf.Tensor]]:
     """Compile a training step that counts, and a validation step that returns the `metric_totals` of a batch."""
     devices = learners.devices
-    statistics = [
-        variable.value
-        for network in learners.networks.values()
-        for variable in network.non_trainable_variables
-        if "float" in variable.dtype
-    ]
+    networks = learners.networks.values()
+    statistics = [v.value for network in networks for v in network.non_trainable_variables if "float" in v.dtype]
 
     def learn(*part: tf.Tensor) -> tf.Tensor:
         metrics = learners.train_step(*part)
@@ -343,7 +340,8 @@ def _failure_message(number: int, error: BaseException, position: _Position) -> 
     try:
         if int(position.counters.step):
             checkpoints.save(history=position.history.rows)
-        kept = f"saved at epoch {number}, step {int(position.counters.step)}"
+        saved = f"saved at epoch {number}, step {int(position.counters.step)}"
+        kept = saved if position.devices.is_chief else "the last checkpoint is kept"
     except (Diverged, *failures.expected()):
         kept = "the last checkpoint is kept" if checkpoints.latest else "no checkpoint could be written"
     return f"stopped in epoch {number}: {failures.describe(error, checkpoints.folder)}; {kept}; {resume_hint()}"
