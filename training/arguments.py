@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from common import cli
-from common.device import add_gpu_argument, device_words
+from common.device import add_gpu_argument
+from common.device_names import device_words
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("constant", "cosine")

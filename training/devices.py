@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from common.cli import UserError
-from common.device import count_logical_cpus, held_back_stderr, read_cluster
+from common.device import held_back_stderr
+from common.device_names import count_logical_cpus, read_cluster
 
 Batch = tuple[tf.Tensor, ...]
 

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from common.device import read_cluster
+from common.device_names import read_cluster
 
 
 def resume_hint() -> str:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from conftest import ORIGIN, OTHER, TARGET, write_slices
 
 import train_generator
-from common import device
+from common import device_names
 from common.cli import UserError
 from dataset.paired_dataset import DatasetSettings, PairedDataset
 from training import devices, messages, watch
@@ -78,7 +78,7 @@ def test_a_machine_without_validation_slices_reads_none(tmp_path):
 )
 def test_tf_config_names_machines_if_there_are_several(monkeypatch, config, expected):
     monkeypatch.setenv("TF_CONFIG", json.dumps(config) if config is not None else "")
-    assert device.read_cluster() == expected
+    assert device_names.read_cluster() == expected
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_wrong_devices_are_one_line(call_script, tmp_path, words, message):
     ],
 )
 def test_devices_are_chosen_and_named(n_gpus, gpu, words, expected):
-    numbers, name = device._choose(gpu, words, n_gpus)
+    numbers, name = device_names.choose(gpu, words, n_gpus)
     assert numbers == expected[0]
     assert name.partition(" (")[0] == expected[1]
 
