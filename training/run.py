@@ -119,8 +119,8 @@ def _train(
     log = tensorboard_log.make_logger(output_path / "tensorboard", recipe.metrics) if settings.tensorboard else None
     config = _make_config(recipe, settings, dataset)
     decay_steps = settings.epochs * dataset.steps if settings.schedule == "cosine" else None
-    networks, optimizers = _start(recipe, settings, devices, initial, tuple(recipe.learning_rates), decay_steps)
     devices.agree(_compared(config), "its flags or its data set are not those of the others")
+    networks, optimizers = _start(recipe, settings, devices, initial, tuple(recipe.learning_rates), decay_steps)
     with storage.lock(model_path) if devices.is_chief else contextlib.nullcontext():
         after_epoch = None
         if devices.is_chief:
