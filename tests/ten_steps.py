@@ -19,11 +19,9 @@ N_STEPS, BATCH_SIZE = 10, 4
 # name: adversarial, precision, targets, sync_norm
 CASES = {
     "generator alone": (False, "float32", [TARGET], True),
-    "adversarial": (True, "float32", [TARGET], True),
     "several targets": (True, "float32", [OTHER, TARGET], True),
-    "bfloat16": (False, "mixed_bfloat16", [TARGET], True),
     "float16": (True, "mixed_float16", [TARGET], True),
-    "each device for itself": (True, "float32", [TARGET], False),
+    "each device for itself": (False, "mixed_bfloat16", [TARGET], False),
 }
 
 
@@ -58,7 +56,10 @@ def small_generator(n_inputs, precision, sync_norm):
 
 
 def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
-    """Train and validate; return losses after each step, validation means, and all variables at the end."""
+    """Train and validate; return losses of each step, validation means, and what is in the variables at the end.
+
+    Adam's steps do not depend on the scale of the gradients; its first moments do, and are returned as `gradients`.
+    """
     import functools
 
     import keras
@@ -96,17 +97,21 @@ def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
     for batch in dataset.train_batches(0, 0):
         train_step(*devices.split(batch))
         totals.append(counters.totals.numpy())
-    position = loop._Position(counters, averages, None, None, SimpleNamespace(requested=False), devices)
-    with averages.in_place():
-        validation = loop._validate(validation_step, dataset, position)
+    validation = {}
+    if not adversarial:  # compiling takes most of the time
+        position = loop._Position(counters, averages, None, None, SimpleNamespace(requested=False), devices)
+        with averages.in_place():
+            validation = loop._validate(validation_step, dataset, position)
     floats = [v.value for network in networks.values() for v in network.variables if "float" in v.dtype]
+    moments = [v for optimizer in optimizers.values() for v in optimizer.variables if "momentum" in v.path]
     strategy = devices.strategy
     copies = [[c.numpy() for c in strategy.experimental_local_results(v)] if strategy else [v.numpy()] for v in floats]
     assert all(np.array_equal(copy, first) for first, *others in copies for copy in others)
     return {
         "losses": np.diff(totals, axis=0, prepend=0),
-        "validation": np.array([validation[f"{name}_val"] for name in metrics]),
+        "validation": np.array(list(validation.values())),
         "variables": np.concatenate([np.ravel(first) for first, *_ in copies]),
+        "gradients": np.concatenate([np.ravel(v.value) for v in moments]),
         "averages": np.concatenate([np.ravel(v) for v in averages.variables[1:]]),
     }
 

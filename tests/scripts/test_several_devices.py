@@ -30,7 +30,7 @@ NAME = f"{ORIGIN}_2_{TARGET}_generator"
 
 @pytest.fixture(scope="module")
 def dataset_path(tmp_path_factory):
-    return write_slices(tmp_path_factory.mktemp("features"), {"a": 15, "b": 14, "c": 13, "d": 7})
+    return write_slices(tmp_path_factory.mktemp("features"), {"a": 16, "b": 15, "c": 15, "d": 13})
 
 
 def two_workers():
@@ -76,23 +76,26 @@ def test_two_logical_devices_equal_two_processes(ten_steps):
         np.testing.assert_array_equal(ten_steps["w0"][key], ten_steps["w1"][key], err_msg=key)
 
 
-# Of ten steps, each multiplies differences of rounding; those of float16 begin a thousand times as large.
 @pytest.mark.parametrize("case", [name for name, (*_, sync_norm) in CASES.items() if sync_norm])
 def test_with_synchronized_normalization_two_devices_equal_one(ten_steps, case):
-    tolerance = 2e-2 if "float16" in case else 1e-3
     one, two = ten_steps["one"], ten_steps["two"]
     assert one[f"{case}/losses"].shape[0] == N_STEPS
-    for kind in ("losses", "validation", "variables", "averages"):
-        expected, value = one[f"{case}/{kind}"], two[f"{case}/{kind}"]
-        np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance, err_msg=kind)
+    for kind in ("losses", "validation"):
+        np.testing.assert_allclose(two[f"{case}/{kind}"], one[f"{case}/{kind}"], rtol=1e-3, err_msg=kind)
+    # Adam makes a step of its whole rate of a gradient that is nothing but rounding, so that single weights differ.
+    for kind in ("variables", "averages"):
+        differences = np.abs(two[f"{case}/{kind}"] - one[f"{case}/{kind}"])
+        assert differences.mean() < 1e-4 and differences.max() < 2e-2, kind
+    gradients, expected = two[f"{case}/gradients"], one[f"{case}/gradients"]
+    assert np.abs(gradients - expected).mean() < 0.02 * np.abs(expected).mean()
     counts = one[f"{case}/losses"][..., 1], two[f"{case}/losses"][..., 1]
     np.testing.assert_array_equal(*counts)
     assert (counts[0][:, 0] == BATCH_SIZE).all()
 
 
 def test_each_device_normalizes_for_itself_by_default(ten_steps):
-    one, two = (ten_steps[name]["each device for itself/losses"][0, 0, 0] for name in ("one", "two"))
-    assert not np.isclose(one, two, rtol=1e-5)
+    one, two = (ten_steps[name]["each device for itself/losses"][:, 0, 0].sum() for name in ("one", "two"))
+    assert not np.isclose(one, two, rtol=1e-3)
 
 
 def test_gradients_that_overflow_on_one_device_are_applied_on_none(ten_steps):
