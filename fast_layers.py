@@ -1,4 +1,4 @@
-"""Keras's layers through faster kernels. Weights, names and results (to rounding) are those of Keras.
+"""Keras's layers through faster kernels, and on several devices. Weights, names and results are those of Keras.
 
 The classes keep the names of Keras's, as files of weights hold them.
 """
@@ -49,6 +49,23 @@ class BatchNormalization(layers.BatchNormalization):
     def _is_fusible(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> bool:
         is_image = len(inputs.shape) == 4 and self.axis in (-1, 3)
         return is_image and mask is None and self.scale and self.center and not getattr(self, "renorm", False)
+
+
+class Dropout(layers.Dropout):
+    """Keras's layer, with masks that do not depend on the number of devices: each one takes its rows of the mask.
+
+    Keras would give all devices the same mask.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor | keras.KerasTensor:
+        """Drop a fraction of the inputs (batch, …) in training."""
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1 or not training:
+            return super().call(inputs, training=training)
+        n_rows = tf.shape(inputs)[0]
+        first = n_rows * context.replica_id_in_sync_group
+        ones = tf.ones([n_rows * context.num_replicas_in_sync, *inputs.shape[1:]], inputs.dtype)
+        return inputs * super().call(ones, training=training)[first : first + n_rows]
 
 
 class Conv2D(layers.Conv2D):

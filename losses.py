@@ -5,7 +5,12 @@ import tensorflow as tf
 
 L1_WEIGHT = 100  # lambda in the paper
 
-_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+# Its mean would be divided by the number of devices, too, in some versions of Keras.
+_sum_of_cross_entropies = keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum")
+
+
+def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(_sum_of_cross_entropies(labels, logits), tf.cast(tf.size(logits), tf.float32))
 
 
 def l1_errors(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 import data
-from fast_layers import BatchNormalization, Conv2D, Conv2DTranspose
+from fast_layers import BatchNormalization, Conv2D, Conv2DTranspose, Dropout
 
 
 def Generator(
@@ -17,6 +17,7 @@ def Generator(
     random_init: bool = True,
     dropout: float = 0.5,
     by_matmul: bool = False,
+    sync_norm: bool = False,
 ) -> keras.Model:
     """Build the U-Net (Isola et al. 2017, appendix 6.1.1): 256 × 256 down to 1 × 1 and up again, with skips.
 
@@ -27,11 +28,12 @@ def Generator(
         random_init: whether the weights are drawn; otherwise they are 0, which takes less time, to be loaded.
         dropout: fraction that each of the decoder's first three layers drops in training; 0.5 is the paper's.
         by_matmul: whether some convolutions are computed as matrix products (`fast_layers`); the results are the same.
+        sync_norm: whether normalization in training is over the batches of all devices, not over each by itself.
 
     Returns:
         Model of images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image.
     """
-    options = {"random_init": random_init, "dtype": dtype, "by_matmul": by_matmul}
+    options = {"random_init": random_init, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
     inputs = [keras.Input(data.SLICE_SHAPE, name=name) for name in ("source", "style")[:n_inputs]]
     x = layers.Concatenate(dtype=dtype)(inputs) if n_inputs > 1 else inputs[0]
 
@@ -68,18 +70,21 @@ def Generator(
     return keras.Model(inputs if n_inputs > 1 else inputs[0], x, name="generator")
 
 
-def Discriminator(base_filters: int = 64, dtype: str = "float32", by_matmul: bool = False) -> keras.Model:
+def Discriminator(
+    base_filters: int = 64, dtype: str = "float32", by_matmul: bool = False, sync_norm: bool = False
+) -> keras.Model:
     """Build the PatchGAN (Isola et al. 2017, appendix 6.1.2), which judges patches of (source, target).
 
     Args:
         base_filters: filters of the first layer; 64, the paper's, gives 2.77 M parameters.
         dtype: a Keras precision such as "mixed_float16". The logits are always float32.
         by_matmul: as in `Generator`.
+        sync_norm: as in `Generator`.
 
     Returns:
         Model of [source, target], both (batch, 256, 256, 1) in [-1, 1], to logits (batch, 16, 16, 1).
     """
-    options = {"random_init": True, "dtype": dtype, "by_matmul": by_matmul}
+    options = {"random_init": True, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
     source = keras.Input(data.SLICE_SHAPE, name="source")
     target = keras.Input(data.SLICE_SHAPE, name="target")
     x = layers.Concatenate(dtype=dtype)([source, target])  # (batch, 256, 256, 2)
@@ -114,12 +119,16 @@ def _convolution(
     )
 
 
+def _normalization(name: str, options: Mapping[str, Any]) -> layers.Layer:
+    return BatchNormalization(name=f"{name}_norm", dtype=options["dtype"], synchronized=options["sync_norm"])
+
+
 def _downsample(
     x: keras.KerasTensor, name: str, filters: int, normalized: bool, options: Mapping[str, Any]
 ) -> keras.KerasTensor:
     x = _convolution(Conv2D, f"{name}_conv", filters, options)(x)
     if normalized:
-        x = BatchNormalization(name=f"{name}_norm", dtype=options["dtype"])(x)
+        x = _normalization(name, options)(x)
     return layers.LeakyReLU(negative_slope=0.3, name=name, dtype=options["dtype"])(x)
 
 
@@ -128,7 +137,7 @@ def _upsample(
 ) -> keras.KerasTensor:
     dtype = options["dtype"]
     x = _convolution(Conv2DTranspose, f"{name}_conv", filters, options)(x)
-    x = BatchNormalization(name=f"{name}_norm", dtype=dtype)(x)
+    x = _normalization(name, options)(x)
     if dropout is not None:
-        x = layers.Dropout(dropout, name=f"{name}_dropout", dtype=dtype)(x)
+        x = Dropout(dropout, name=f"{name}_dropout", dtype=dtype)(x)
     return layers.ReLU(name=name, dtype=dtype)(x)

@@ -28,9 +28,9 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
-    device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload)
+    device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload, arguments.devices)
     precision = network_precision(settings.precision)
-    kind = {"dtype": precision, "by_matmul": prefers_matmul(precision)}
+    kind = {"dtype": precision, "by_matmul": prefers_matmul(precision), "sync_norm": settings.sync_norm}
 
     import keras
 

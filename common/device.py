@@ -1,4 +1,4 @@
-"""TensorFlow started on the device that `--gpu` names."""
+"""TensorFlow started on the device that `--gpu` names, or the devices that `--devices` names."""
 
 import argparse
 import contextlib
@@ -6,11 +6,9 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from common import cli, processor
-from common.cli import UserError
-from common.progress import available_cores
+from common import cli, device_names, processor
 
 
 def add_gpu_argument(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +30,10 @@ def add_threads_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def start_tensorflow(
-    gpu: int | None = None, deterministic: bool = False, workload: processor.Workload | None = None
+    gpu: int | None = None,
+    deterministic: bool = False,
+    workload: processor.Workload | None = None,
+    devices: Sequence[str] | None = None,
 ) -> str:
     """Import TensorFlow and Keras for a GPU or the CPU. Call it before importing any module that imports them.
 
@@ -40,21 +41,27 @@ def start_tensorflow(
         gpu: index of the GPU; -1 for the CPU; None for the first GPU if there is one, otherwise the CPU.
         deterministic: whether the same call gives the same numbers again; slower.
         workload: what will be trained, to choose the threads of a CPU by; None for TensorFlow's own choice.
+        devices: the words of `--devices`, if any, instead of `gpu`; None for a script that runs on one device. With
+            them, no operation runs if TF_CONFIG names several machines: these have to be connected first.
 
     Returns:
-        The name of the device, for messages.
+        The name of the device or devices, for messages.
 
     Raises:
         UserError: if there is no such GPU.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    in_cluster = devices is not None and bool(device_names.read_cluster())
+    # Where machines lose each other, this program says so in one line; TensorFlow takes dozens.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if in_cluster else "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if platform.machine().lower() in ("x86_64", "amd64"):
         # By itself, TensorFlow uses oneDNN's faster convolutions on some processors only.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if devices and devices[0].startswith("cpu"):
+        gpu = -1
     if gpu == -1:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    with _held_back_stderr():
+    with held_back_stderr():
         import keras
         import tensorflow as tf
 
@@ -66,18 +73,22 @@ def start_tensorflow(
         if gpu == -1:  # CUDA_VISIBLE_DEVICES hides CUDA's alone
             tf.config.set_visible_devices([], "GPU")
             gpus = []
-        if gpus and (gpu or 0) < len(gpus):
-            tf.config.set_visible_devices(gpus[gpu or 0], "GPU")
-            tf.config.experimental.set_memory_growth(gpus[gpu or 0], True)
-        threads = _set_threads(workload, bool(gpus)) if workload else ""
-        tf.cast(tf.zeros(1, tf.float16), tf.float32)  # triggers what the first operation prints
-    if gpu is not None and gpu >= len(gpus):
-        there = f"GPUs 0 to {len(gpus) - 1} are there" if gpus else "TensorFlow finds no GPU"
-        raise UserError(f"--gpu {gpu}: {there}; -1 runs on the CPU")
-    if not gpus:
-        return f"the CPU ({available_cores()} cores{threads})"
-    name = tf.config.experimental.get_device_details(gpus[gpu or 0]).get("device_name", "unknown")
-    return f"GPU {gpu or 0} ({name})"
+    chosen, name = device_names.choose(gpu, devices, len(gpus))
+    details = f"{processor.available_cores()} cores"
+    with held_back_stderr():
+        if chosen:
+            tf.config.set_visible_devices([gpus[number] for number in chosen], "GPU")
+            for number in chosen:
+                tf.config.experimental.set_memory_growth(gpus[number], True)
+            details = tf.config.experimental.get_device_details(gpus[chosen[0]])
+            details = details.get("device_name", "unknown")
+        elif (n_cpus := device_names.count_logical_cpus(devices)) > 1:
+            logical = [tf.config.LogicalDeviceConfiguration()] * n_cpus
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
+        threads = _set_threads(workload, bool(chosen)) if workload else ""
+        if not in_cluster:
+            tf.cast(tf.zeros(1, tf.float16), tf.float32)  # triggers what the first operation prints
+    return f"{name} ({details}{threads})"
 
 
 def network_precision(precision: str) -> str:
@@ -115,7 +126,7 @@ def _set_threads(workload: processor.Workload, has_gpu: bool) -> str:
 
 
 @contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
+def held_back_stderr() -> Iterator[None]:
     """Hold back what TensorFlow's libraries print while they load, unless something goes wrong.
 
     They print before TF_CPP_MIN_LOG_LEVEL takes effect (github.com/tensorflow/tensorflow/issues/100442).

@@ -1,9 +1,8 @@
 """What the CPU can do, and how many threads a training on it gets. Knows no TensorFlow, as it is asked before that."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
-
-from common.progress import available_cores
 
 # What TensorFlow computes a precision with; without one of these, its kernels convert number by number.
 _UNITS = {
@@ -28,6 +27,11 @@ class Workload(NamedTuple):
     base_filters: int
     precision: str
     threads: tuple[int, int] | None = None
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_threads(workload: Workload) -> tuple[int, int]:

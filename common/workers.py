@@ -1,13 +1,13 @@
 """Calls that run at the same time: in threads, or as tasks on a Dask cluster."""
 
 import contextlib
-import os
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from common import cluster, storage
+from common.processor import available_cores
 from common.progress import progress
 
 Name = TypeVar("Name", bound=Hashable)
@@ -81,8 +81,3 @@ class Pool:
         if self._workers.scheduler:
             return cluster.connect(self._workers.scheduler, self._folder)
         return ThreadPoolExecutor(self._workers.jobs or available_cores())
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

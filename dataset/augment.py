@@ -16,33 +16,45 @@ _POINTS_HZ = (60, 170, 480, 1350, 3800, 10_700)  # an octave and a half apart
 _NOISE_IN_A_BIN = 2 * float(np.sqrt(np.square(data.WINDOW).sum())) / float(data.WINDOW.sum())
 
 
-def make_augment(seed: int, epoch: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def make_augment(
+    seed: int, epoch: int, worker: int = 0, n_workers: int = 1
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Make the function that changes the sources of a batch.
 
     Each slice gets a level, a smooth curve over the logarithm of frequency and, in half of the cases, a noise floor,
-    drawn from seed, epoch and step alone: a resumed run gets what an uninterrupted one gets.
+    drawn from seed, epoch, step and its place in the batch alone: a resumed run gets what an uninterrupted one gets,
+    and several machines get what one gets. For that, each of them draws for the whole batch.
 
     Args:
         seed: of the run.
         epoch: number of the epoch.
+        worker: index of this machine.
+        n_workers: number of machines; each has an equal part of the batch.
 
     Returns:
-        Function of (step, sources), float32 (batch, 256, 256, 1) in [-1, 1], to sources of that shape and range.
+        Function of (step, sources of this machine), float32 (batch, 256, 256, 1) in [-1, 1], to sources of that shape
+        and range.
     """
     curves = _curves()
 
     def augment(step: tf.Tensor, sources: tf.Tensor) -> tf.Tensor:
-        n_slices = tf.shape(sources)[0]
+        n_own = tf.shape(sources)[0]
+        n_slices = n_own * n_workers
         keys = tf.random.split(tf.stack([tf.cast(seed, tf.int64) * 100_003 + epoch, tf.cast(step, tf.int64)]), 5)
         level = tf.random.stateless_uniform((n_slices, 1), keys[0], -LEVEL_DB, LEVEL_DB)
         points = EQUALIZER_DB * tf.random.stateless_normal((n_slices, len(_POINTS_HZ)), keys[1])
         gain = data.decibels_to_gain(level + points @ curves)[..., tf.newaxis, tf.newaxis]  # (batch, 256, 1, 1)
         noise = data.decibels_to_gain(tf.random.stateless_uniform((n_slices, 1, 1, 1), keys[2], *NOISE_DB))
         noise *= tf.cast(tf.random.stateless_uniform((n_slices, 1, 1, 1), keys[3]) < 0.5, tf.float32)
+
+        def own(drawn: tf.Tensor) -> tf.Tensor:
+            return drawn[n_own * worker : n_own * (worker + 1)]
+
         # The power of noise in a bin is exponentially distributed.
-        power = -tf.math.log(tf.random.stateless_uniform(tf.shape(sources), keys[4], minval=1e-7))
-        magnitude = data.expand_magnitude(data.from_network(sources), tnp) * gain
-        magnitude = tf.sqrt(tf.square(magnitude) + power * tf.square(noise * _NOISE_IN_A_BIN))
+        shape = tf.concat([[n_slices], tf.shape(sources)[1:]], 0)
+        power = -tf.math.log(own(tf.random.stateless_uniform(shape, keys[4], minval=1e-7)))
+        magnitude = data.expand_magnitude(data.from_network(sources), tnp) * own(gain)
+        magnitude = tf.sqrt(tf.square(magnitude) + power * tf.square(own(noise) * _NOISE_IN_A_BIN))
         return data.to_network(data.compress_magnitude(magnitude, tnp))
 
     return augment

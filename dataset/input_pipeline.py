@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import data
 from common.cli import UserError
-from common.workers import available_cores
+from common.processor import available_cores
 from dataset.slice_pairs import HEADER, SLICE_BYTES, SlicePairs
 
 _BLOCK_PAIRS = 64  # that a thread compares at a time

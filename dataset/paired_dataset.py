@@ -30,6 +30,8 @@ class DatasetSettings(NamedTuple):
         seed: decides about split, orders and styles.
         with_style: whether batches hold a style; they then also hold the index of the target.
         augment: whether the sources of training batches are changed at random (see augment.py).
+        worker: index of this machine, of several that train together.
+        n_workers: number of machines; each reads its part of every batch, by position.
     """
 
     dataset_paths: list[str]
@@ -40,6 +42,8 @@ class DatasetSettings(NamedTuple):
     seed: int = 0
     with_style: bool = False
     augment: bool = False
+    worker: int = 0
+    n_workers: int = 1
 
 
 class PreviewSlice(NamedTuple):
@@ -122,17 +126,20 @@ class PairedDataset:
     def train_batches(self, epoch: int, first_step: int) -> Iterator[tuple[tf.Tensor, ...]]:
         """Read the batches of an epoch from a step on: (source, target), or (source, style, target, target index).
 
+        Of several machines, each reads its own rows of the same batches.
+
         Raises:
             SliceError: on the way, if a file is not a slice.
         """
         settings = self._settings
         order = input_pipeline.epoch_order(self.train.counts, epoch, settings.seed)[: self.steps * settings.batch_size]
         columns = self._columns(self.train, order, [settings.seed, epoch, 1])
-        columns = [column[first_step * settings.batch_size :] for column in columns]
-        batches = input_pipeline.batches(columns, settings.batch_size, drop_remainder=True)
+        own = np.arange(len(order)).reshape(self.steps, settings.n_workers, -1)[first_step:, settings.worker].ravel()
+        columns = [column[own] for column in columns]
+        batches = input_pipeline.batches(columns, settings.batch_size // settings.n_workers, drop_remainder=True)
         if not settings.augment:
             return input_pipeline.checked(batches)
-        augment = make_augment(settings.seed, epoch)
+        augment = make_augment(settings.seed, epoch, settings.worker, settings.n_workers)
         batches = batches.enumerate(first_step).map(
             lambda step, batch: (augment(step, batch[0]), *batch[1:]), num_parallel_calls=tf.data.AUTOTUNE
         )
@@ -141,11 +148,18 @@ class PairedDataset:
     def validation_batches(self) -> Iterator[tuple[tf.Tensor, ...]]:
         """Read the validation batches, with the same styles each time; the last batch may be smaller.
 
+        Of several machines, each reads its own part, of a length that may differ by one.
+
         Raises:
             SliceError: on the way, if a file is not a slice.
         """
-        columns = self._columns(self.validation, np.arange(len(self.validation)), [self._settings.seed, 0, 2])
-        return input_pipeline.checked(input_pipeline.batches(columns, self._settings.batch_size))
+        settings, order = self._settings, np.arange(len(self.validation))
+        columns = self._columns(self.validation, order, [settings.seed, 0, 2])
+        own = np.array_split(order, settings.n_workers)[settings.worker]
+        if not len(own):
+            return iter(())
+        columns = [column[own] for column in columns]
+        return input_pipeline.checked(input_pipeline.batches(columns, settings.batch_size // settings.n_workers))
 
     def unchanged_errors(self) -> dict[str, float]:
         """Compute the validation errors of the unchanged source: dict of metric, as in the history, to float."""

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.stats
 
 import data
-from common.workers import available_cores
+from common.processor import available_cores
 from evaluation import metrics
 from inference.settings import PhaseSettings
 from inference.transfer import PredictFn, resynthesize, transfer_log_magnitude

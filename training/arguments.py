@@ -7,6 +7,7 @@ from typing import Any
 
 from common import cli
 from common.device import add_gpu_argument, add_threads_argument
+from common.device_names import device_words
 from common.processor import Workload
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -28,6 +29,8 @@ class RunSettings:
     epochs: int
     epoch_offset: int
     batch_size: int
+    devices: list[str]
+    sync_norm: bool
     schedule: str
     ema: float
     init_from: str | None
@@ -76,6 +79,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dataset_path", nargs="+", required=True, help="folders that compute_features.py wrote")
     add_gpu_argument(parser)
+    add(
+        "--devices",
+        type=device_words,
+        nargs="+",
+        default=[],
+        metavar="DEVICE",
+        help="devices that share each batch: indices of GPUs, all (GPUs), or cpu:2 (parts of the CPU) (default: one)",
+    )
+    add("--sync_norm", action="store_true", help="normalize over the batches of all devices, not over each by itself")
     add_threads_argument(parser)
     add("--epochs", type=cli.positive_int, default=100, help="number of epochs in all")
     add(
@@ -84,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="epochs before the first one, in history and names",
     )
-    add("--batch_size", type=int, default=8, help="slices a step; at least 2")
+    add("--batch_size", type=int, default=8, help="slices a step, of all devices; at least 2")
     add("--schedule", choices=SCHEDULES, default="constant", help="learning rates over the run; cosine ends at 0")
     add("--ema", type=cli.fraction, default=0.0, help="decay of a moving average of the weights, such as 0.999")
     add("--init_from", help="folder or name of a model that gives the initial weights")
@@ -120,6 +132,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End the script with one line if flags do not fit together; otherwise add their defaults to the arguments."""
     arguments.defaults = parser.defaults()
+    arguments.devices = cli.flatten(arguments.devices)
+    if arguments.devices and arguments.gpu is not None:
+        parser.error("argument --devices: not together with --gpu; it names the GPUs itself")
+    if len(arguments.devices) > 1 and not all(word.isdigit() for word in arguments.devices):
+        parser.error(f"argument --devices: {' '.join(arguments.devices)} must be indices of GPUs, or all, or cpu:2")
     if arguments.batch_size < 2:
         parser.error(
             "argument --batch_size: must be at least 2: over a single slice, batch normalization at the generator's "

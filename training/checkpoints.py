@@ -113,8 +113,19 @@ class Checkpoints:
         averages: Averages,
         networks: Mapping[str, keras.Model],
         optimizers: Mapping[str, keras.optimizers.Optimizer],
+        writes: bool = True,
     ) -> None:
-        self.folder, self._counters = folder, counters
+        """Collect what is saved, and find the latest checkpoint.
+
+        Args:
+            folder: the folder of checkpoints.
+            counters: position and losses.
+            averages: moving averages of the weights.
+            networks: dict of name to network.
+            optimizers: dict of name to optimizer, built.
+            writes: whether to save. Of several workers one does, and all of them restore what it saved.
+        """
+        self.folder, self._counters, self._writes = folder, counters, writes
         # Named lists of plain TensorFlow variables, so that a restore can be strict.
         self._state = {name: [v.value for v in network.variables] for name, network in networks.items()}
         self._state |= {f"{name}_optimizer": [v.value for v in opt.variables] for name, opt in optimizers.items()}
@@ -150,6 +161,9 @@ class Checkpoints:
             record: JSON values to change in `record`.
         """
         self.check_finite()
+        if not self._writes:
+            self.record = {**self.record, **record}
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove_all_but_latest()  # what a save left that was killed or found no space
         self.latest = Path(self._checkpoint.save(str(self.folder / _PREFIX)))
@@ -161,6 +175,8 @@ class Checkpoints:
     def save_record(self, **record: Any) -> None:
         """Change `record`, beside the latest checkpoint."""
         self.record = {**self.record, **record}
+        if not self._writes:
+            return
         storage.write_json(self.folder / STATE_NAME, {**self.record, "checkpoint": self.latest.name})
 
     def _remove_all_but_latest(self) -> None:

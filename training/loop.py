@@ -1,7 +1,6 @@
 """The one training loop: what a run is, what it runs on, and what happens in an epoch."""
 
 import math
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,11 +17,12 @@ from common import failures
 from dataset.paired_dataset import PairedDataset
 from training import model_folder
 from training.checkpoints import Checkpoints, Counters, Diverged, Interruption, metric_means, metric_totals, resume
+from training.devices import Devices
 from training.ema import Averages
 from training.history import History, Row, epoch_bar, epoch_line, read_history, update_bar
+from training.messages import diverged_message, resume_hint
 from training.steps import Step
-
-_CHECK_SECONDS = 1.0  # how often the losses are fetched from the device, for the bar and to notice a NaN
+from training.watch import Watch
 
 
 class LearningRate(NamedTuple):
@@ -84,12 +84,14 @@ class Learners:
         optimizers: dict of name to optimizer, built.
         train_step: function of a batch that updates the networks and returns metrics.
         validation_step: the same without the update.
+        devices: what networks and optimizers are spread over.
     """
 
     networks: Mapping[str, keras.Model]
     optimizers: Mapping[str, keras.optimizers.Optimizer]
     train_step: Step
     validation_step: Step
+    devices: Devices
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class _Position:
         checkpoints: the state on disk.
         history: the epochs that are done.
         interruption: whether the run is to stop.
+        devices: what the run is spread over.
     """
 
     counters: Counters
@@ -109,6 +112,7 @@ class _Position:
     checkpoints: Checkpoints
     history: History
     interruption: Interruption
+    devices: Devices
 
 
 def train(
@@ -118,7 +122,7 @@ def train(
     settings: LoopSettings,
     model_path: Path,
     config: Mapping[str, Any],
-    after_epoch: Callable[[Row], None],
+    after_epoch: Callable[[Row], None] | None,
 ) -> int:
     """Train networks, from the beginning or from where the run in `model_path` was stopped.
 
@@ -134,7 +138,7 @@ def train(
         settings: how long it is, and how it is saved.
         model_path: the model's folder, prepared by `model_folder.prepare`.
         config: the `config.json` to save with the weights (JSON values).
-        after_epoch: called after each epoch with its row of the history, the averages in the networks.
+        after_epoch: called after each epoch with its row of the history, the averages in the networks; by the chief.
 
     Returns:
         0 when all epochs are done; 1 if the run was interrupted, a disk or device failed, or the losses became NaN or
@@ -143,21 +147,25 @@ def train(
     Raises:
         UserError: if the checkpoint or the history is damaged.
     """
-    counters, averages = Counters(recipe.metrics), Averages(learners.networks, settings.ema)
-    checkpoints = Checkpoints(model_path / "checkpoints", counters, averages, learners.networks, learners.optimizers)
+    devices, counters = learners.devices, Counters(recipe.metrics)
+    averages = Averages(learners.networks, settings.ema, devices.local_copy)
+    state = counters, averages, learners.networks, learners.optimizers
+    checkpoints = Checkpoints(model_path / "checkpoints", *state, writes=devices.is_chief)
     if checkpoints.latest:
         resume(checkpoints, counters, learners.optimizers, settings.epoch_offset)
+    devices.agree([int(counters.epochs_done), int(counters.step)], f"{checkpoints.folder} must be a shared folder")
     epochs_done = int(counters.epochs_done)
     rows = checkpoints.record.get("history")  # runs of version 0.1.0 have it in the table alone
     rows = read_history(model_path, epochs_done) if rows is None else rows
     history = History(model_path, recipe.metrics, bool(dataset.validation), rows)
-    position = _Position(counters, averages, checkpoints, history, Interruption())
+    position = _Position(counters, averages, checkpoints, history, Interruption(), devices)
     outputs_of = checkpoints.record.get("outputs_of", epochs_done)
-    if epochs_done:
+    if epochs_done and devices.is_chief:
         history.write()
     if outputs_of != epochs_done and not int(counters.step):
         _write_outputs(position, learners, model_path, config, after_epoch)
     if epochs_done >= settings.epochs:
+        devices.total_of_workers([0])  # nobody leaves before the chief has written
         print(f"all {settings.epochs} epochs are done already; a larger --epochs continues the run")
         return 0
 
@@ -169,19 +177,19 @@ def train(
             try:
                 if not _run_epoch(epoch, train_step, validation_step, dataset, settings, position):
                     step = int(counters.step)
-                    print(f"stopped and saved at epoch {number}, step {step}; {_resume_hint()}", file=sys.stderr)
+                    print(f"stopped and saved at epoch {number}, step {step}; {resume_hint()}", file=sys.stderr)
                     return 1
                 row = history.rows[-1]
                 print(epoch_line(row, recipe.metrics, last_epoch, history.best is row), flush=True)
                 _write_outputs(position, learners, model_path, config, after_epoch)
             except Diverged as place:
-                print(_diverged_message(number, place, checkpoints.latest), file=sys.stderr)
+                print(diverged_message(number, place, checkpoints.latest), file=sys.stderr)
                 return 1
             except failures.expected() as error:
                 print(_failure_message(number, error, position), file=sys.stderr)
                 return 1
-            if interruption.requested and epoch + 1 < settings.epochs:
-                print(f"stopped and saved after epoch {number}; {_resume_hint()}", file=sys.stderr)
+            if devices.total_of_workers([interruption.requested])[0] and epoch + 1 < settings.epochs:
+                print(f"stopped and saved after epoch {number}; {resume_hint()}", file=sys.stderr)
                 return 1
     best = history.best
     print(f"best epoch: {best['epoch']} ({history.selected} {best[history.selected]:.4f}); weights in {model_path}")
@@ -213,9 +221,11 @@ def _run_epoch(
     with epoch_bar(title, first_step, dataset.steps, settings.batch_size) as bar:
         _train_epoch(train_step, dataset.train_batches(epoch, first_step), position, settings, bar, save)
     step, seconds = int(counters.step), time.monotonic() - started
-    with position.averages.in_place():
-        validation = _validate(validation_step, dataset, counters.names, position.interruption)
-    if step < dataset.steps or validation is None:  # interrupted
+    validation = None
+    if step == dataset.steps:
+        with position.averages.in_place():
+            validation = _validate(validation_step, dataset, position)
+    if validation is None:  # interrupted
         save()
         return False
     row = {"epoch": number, **counters.means(), **validation, "seconds": round(seconds, 2)}
@@ -234,7 +244,9 @@ def _write_outputs(
     config: Mapping[str, Any],
     after_epoch: Callable[[Row], None],
 ) -> None:
-    """Write what the last epoch shows: table and plots, the model, and previews."""
+    """Write what the last epoch shows: table and plots, the model, and previews. Of several workers, the chief does."""
+    if not position.devices.is_chief:
+        return
     history = position.history
     history.write()
     with position.averages.in_place():
@@ -247,15 +259,31 @@ def _compile(
     learners: Learners, counters: Counters, averages: Averages, settings: LoopSettings
 ) -> tuple[Callable[..., None], Callable[..., tf.Tensor]]:
     """Compile a training step that counts, and a validation step that returns the `metric_totals` of a batch."""
+    devices = learners.devices
+    networks = learners.networks.values()
+    statistics = [v.value for network in networks for v in network.non_trainable_variables if "float" in v.dtype]
+
+    def learn(*part: tf.Tensor) -> tf.Tensor:
+        metrics = learners.train_step(*part)
+        devices.average(statistics)
+        return metric_totals(metrics, counters.names, settings.batch_size // devices.count)
+
+    def measure(*part: tf.Tensor) -> tf.Tensor:
+        return metric_totals(learners.validation_step(*part), counters.names, tf.shape(part[0])[0])
 
     @tf.function(jit_compile=settings.jit_compile)
     def train_step(*batch: tf.Tensor) -> None:
-        counters.add(metric_totals(learners.train_step(*batch), counters.names, settings.batch_size))
+        counters.add(devices.total(learn, batch))
         averages.add()
 
-    @tf.function(jit_compile=settings.jit_compile, reduce_retracing=True)
+    split_validation = tf.function(lambda *batch: devices.local_total(measure, batch))
+    whole_validation = tf.function(measure, jit_compile=settings.jit_compile, reduce_retracing=True)
+
     def validation_step(*batch: tf.Tensor) -> tf.Tensor:
-        return metric_totals(learners.validation_step(*batch), counters.names, tf.shape(batch[0])[0])
+        # A last batch that the devices do not divide is measured by the first one, so that each slice counts once.
+        if devices.count == devices.n_workers or not devices.splits(batch):
+            return whole_validation(*batch)
+        return split_validation(*devices.split(batch))
 
     return train_step, validation_step
 
@@ -269,50 +297,41 @@ def _train_epoch(
     save: Callable[[], None],
 ) -> None:
     """Train on batches until they end or an interruption is requested, and save checkpoints on the way."""
-    counters = position.counters
-    checked = saved = time.monotonic()
+    counters, devices = position.counters, position.devices
+    watch = Watch(devices, position.interruption, settings.checkpoint_minutes * 60)
     for step, batch in enumerate(batches, int(counters.step) + 1):
-        train_step(*batch)
-        now = time.monotonic()
-        if now - checked >= _CHECK_SECONDS:
-            checked = now
+        train_step(*devices.split(batch))
+        due = watch.after_step()
+        if due.check:
             update_bar(bar, step * settings.batch_size, counters.means)
             if counters.first_bad_step >= 0:
                 break
-        if now - saved >= settings.checkpoint_minutes * 60:
+        if due.save:
             save()
-            saved = now
-        if position.interruption.requested:
+        if due.stop:
             break
     position.checkpoints.check_finite()
 
 
 def _validate(
-    validation_step: Callable[..., tf.Tensor],
-    dataset: PairedDataset,
-    metrics: tuple[str, ...],
-    interruption: Interruption,
+    validation_step: Callable[..., tf.Tensor], dataset: PairedDataset, position: _Position
 ) -> dict[str, float] | None:
     """Compute the means over all validation slices, by column of the history; None if interrupted."""
     if not dataset.validation:
         return {}
+    metrics, interruption, devices = position.counters.names, position.interruption, position.devices
     totals = np.zeros((len(metrics), 2))
     for batch in dataset.validation_batches():
         if interruption.requested:
-            return None
+            break
         totals = totals + validation_step(*batch)  # stays on the device until the end
-    means = {f"{name}_val": mean for name, mean in metric_means(metrics, np.asarray(totals)).items()}
+    if devices.total_of_workers([interruption.requested])[0]:
+        return None
+    totals = devices.total_of_workers(np.asarray(totals))
+    means = {f"{name}_val": mean for name, mean in metric_means(metrics, totals).items()}
     if not all(map(math.isfinite, means.values())):
         raise Diverged("validation")
     return means
-
-
-def _diverged_message(number: int, place: Diverged, latest: Path | None) -> str:
-    kept = "the last good checkpoint is kept" if latest else "no checkpoint was written yet"
-    return (
-        f"stopped: a loss or a weight became NaN or infinite at epoch {number}, {place}; {kept}, "
-        "and the same command with lower learning rates resumes from there"
-    )
 
 
 def _failure_message(number: int, error: BaseException, position: _Position) -> str:
@@ -321,13 +340,8 @@ def _failure_message(number: int, error: BaseException, position: _Position) -> 
     try:
         if int(position.counters.step):
             checkpoints.save(history=position.history.rows)
-        kept = f"saved at epoch {number}, step {int(position.counters.step)}"
+        saved = f"saved at epoch {number}, step {int(position.counters.step)}"
+        kept = saved if position.devices.is_chief else "the last checkpoint is kept"
     except (Diverged, *failures.expected()):
         kept = "the last checkpoint is kept" if checkpoints.latest else "no checkpoint could be written"
-    return f"stopped in epoch {number}: {failures.describe(error, checkpoints.folder)}; {kept}; {_resume_hint()}"
-
-
-def _resume_hint() -> str:
-    """Return the command that resumes this run; --restart would begin again."""
-    words = [word for word in sys.argv if word != "--restart"]
-    return f"to resume: {shlex.join(['python', *words])}"
+    return f"stopped in epoch {number}: {failures.describe(error, checkpoints.folder)}; {kept}; {resume_hint()}"

@@ -18,6 +18,7 @@ from training.history import History
 CHANGEABLE = (
     "checkpoint_minutes",
     "dataset_path",
+    "devices",
     "disc_lr",
     "epochs",
     "gen_lr",

@@ -35,6 +35,23 @@ class Adam(keras.optimizers.Adam):
         )
 
 
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Keras's loss scaling, also on several devices, where gradients overflow on some of them.
+
+    Keras asks the first device alone, or each one for itself; then the gradients that are not finite are applied, or
+    the devices wait for each other forever.
+    """
+
+    def check_finite(self, grads: list[tf.Tensor]) -> tf.Tensor:
+        """Tell whether the gradients of all devices are finite: a scalar of bool."""
+        finite = super().check_finite(grads)
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return finite
+        n_finite = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(finite, tf.float32))
+        return n_finite >= context.num_replicas_in_sync
+
+
 def make_optimizer(
     learning_rate: float, network: keras.Model, precision: str, decay_steps: int | None = None
 ) -> keras.optimizers.Optimizer:
@@ -54,6 +71,6 @@ def make_optimizer(
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps)
     optimizer = Adam(learning_rate, beta_1=0.5)
     if precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = LossScaleOptimizer(optimizer)
     optimizer.build(network.trainable_variables)
     return optimizer

@@ -1,17 +1,22 @@
 """A training run: data, networks and the model's folder from the settings, then the loop or the rate search."""
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from common import storage
+from common.cli import UserError
 from common.weights import EQUALIZERS_KEY, versions
 from dataset.paired_dataset import DatasetSettings, PairedDataset
 from training import lr_search, model_folder, tensorboard_log
 from training.arguments import RunSettings
+from training.devices import Devices, connect
 from training.history import Row
 from training.loop import Learners, LoopSettings, Recipe, train
+from training.messages import lost_message
 from training.optimizers import make_optimizer
 from training.previews import make_preview_writer, read_excerpt
 from training.steps import Networks, Optimizers
@@ -31,6 +36,20 @@ def run(recipe: Recipe, settings: RunSettings, device_name: str) -> int:
     Raises:
         UserError: if the data, the model's folder or a file that a flag names is not as it must be.
     """
+    devices = connect(settings.devices, settings.batch_size, settings.sync_norm)
+    if devices.n_workers > 1:
+        device_name = f"{devices.n_workers} workers with {device_name} each"
+    for flag, given in (("--findlr", settings.findlr), ("--jit_compile", settings.jit_compile)):
+        if given and devices.count > 1:
+            raise UserError(f"{flag}: is for one device; leave out --devices and TF_CONFIG")
+    try:
+        return _run(recipe, settings, devices, device_name)
+    except devices.lost as error:
+        print(lost_message(error), file=sys.stderr)
+        return 1
+
+
+def _run(recipe: Recipe, settings: RunSettings, devices: Devices, device_name: str) -> int:
     dataset = PairedDataset(
         DatasetSettings(
             settings.dataset_path,
@@ -41,18 +60,21 @@ def run(recipe: Recipe, settings: RunSettings, device_name: str) -> int:
             settings.seed,
             with_style=recipe.n_inputs == 2,
             augment=settings.augment,
+            worker=devices.worker,
+            n_workers=devices.n_workers,
         )
     )
-    _print_lines(dataset.notices)
+    if devices.is_chief:
+        _print_lines(dataset.notices)
     initial = None
     if settings.init_from:
         initial = model_folder.find_initial(settings.init_from, recipe.learning_rates, recipe.n_inputs)
     model_path = Path(settings.models_path) / recipe.name
     if not settings.findlr:
-        return _train(recipe, settings, dataset, initial, model_path, device_name)
+        return _train(recipe, settings, devices, dataset, initial, model_path, device_name)
 
     def start(names: tuple[str, ...]) -> tuple[Networks, Optimizers]:
-        return _start(recipe, settings, initial, names)
+        return _start(recipe, settings, devices, initial, names)
 
     print(f"{recipe.name}: searching for learning rates on {device_name}")
     search = lr_search.SearchSettings(
@@ -64,25 +86,28 @@ def run(recipe: Recipe, settings: RunSettings, device_name: str) -> int:
 def _start(
     recipe: Recipe,
     settings: RunSettings,
+    devices: Devices,
     initial: Path | None,
     names: tuple[str, ...],
     decay_steps: int | None = None,
 ) -> tuple[Networks, Optimizers]:
     """Make the networks as a run begins with them, the same each time, and the optimizers of those in `names`."""
     keras.utils.set_random_seed(settings.seed)
-    networks = recipe.make_networks()
-    if initial:
-        model_folder.load_initial(initial, networks)
-    optimizers = {
-        name: make_optimizer(recipe.learning_rates[name].value, networks[name], settings.precision, decay_steps)
-        for name in names
-    }
+    with devices.scope():
+        networks = recipe.make_networks()
+        if initial:
+            model_folder.load_initial(initial, networks)
+        optimizers = {
+            name: make_optimizer(recipe.learning_rates[name].value, networks[name], settings.precision, decay_steps)
+            for name in names
+        }
     return networks, optimizers
 
 
 def _train(
     recipe: Recipe,
     settings: RunSettings,
+    devices: Devices,
     dataset: PairedDataset,
     initial: Path | None,
     model_path: Path,
@@ -94,22 +119,26 @@ def _train(
     log = tensorboard_log.make_logger(output_path / "tensorboard", recipe.metrics) if settings.tensorboard else None
     config = _make_config(recipe, settings, dataset)
     decay_steps = settings.epochs * dataset.steps if settings.schedule == "cosine" else None
-    networks, optimizers = _start(recipe, settings, initial, tuple(recipe.learning_rates), decay_steps)
-    with storage.lock(model_path):
-        storage.remove_partial(model_path)
-        model_folder.prepare(model_path, config, settings.defaults, settings.restart)
-        _add_measured(config, recipe.name, dataset, device_name)
-        write_previews, notices = make_preview_writer(
-            output_path, networks["generator"], dataset.preview_slices(), excerpt
-        )
-        _print_lines(notices)
+    devices.agree(_compared(config), "its flags or its data set are not those of the others")
+    networks, optimizers = _start(recipe, settings, devices, initial, tuple(recipe.learning_rates), decay_steps)
+    with storage.lock(model_path) if devices.is_chief else contextlib.nullcontext():
+        after_epoch = None
+        if devices.is_chief:
+            storage.remove_partial(model_path)
+            model_folder.prepare(model_path, config, settings.defaults, settings.restart)
+            _add_measured(config, recipe.name, dataset, device_name)
+            write_previews, notices = make_preview_writer(
+                output_path, networks["generator"], dataset.preview_slices(), excerpt
+            )
+            _print_lines(notices)
 
-        def after_epoch(row: Row) -> None:
-            folder = write_previews(row["epoch"])
-            if log:
-                log(row, folder)
+            def after_epoch(row: Row) -> None:
+                folder = write_previews(row["epoch"])
+                if log:
+                    log(row, folder)
 
-        learners = Learners(networks, optimizers, *recipe.make_steps(networks, optimizers))
+        devices.total_of_workers([1])  # the others wait here until the folder is prepared
+        learners = Learners(networks, optimizers, *recipe.make_steps(networks, optimizers), devices)
         loop_settings = LoopSettings(
             settings.epochs,
             settings.epoch_offset,
@@ -146,6 +175,14 @@ def _make_config(recipe: Recipe, settings: RunSettings, dataset: PairedDataset) 
         "arguments": settings.recorded,
         "versions": versions(),
     }
+
+
+def _compared(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be equal in the configurations of all workers: paths and devices may differ."""
+    own = ("checkpoint_minutes", "dataset_path", "devices", "gpu", "init_from", "models_path", "output_path")
+    own += ("sample_audio", "tensorboard")
+    arguments = {name: value for name, value in config["arguments"].items() if name not in own}
+    return {"model": config["model"], "data": config["data"], "arguments": arguments}
 
 
 def _print_lines(lines: list[str]) -> None:

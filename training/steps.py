@@ -46,8 +46,8 @@ def adversarial_steps(networks: Networks, optimizers: Optimizers, measure: Measu
         inputs, target, integers = split(batch)
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
             metrics, generated = losses(inputs, target, training=True)
-            gen_scaled = optimizers["generator"].scale_loss(metrics["gen_loss"])
-            disc_scaled = optimizers["discriminator"].scale_loss(metrics["disc_loss"])
+            gen_scaled = _scale(optimizers["generator"], metrics["gen_loss"])
+            disc_scaled = _scale(optimizers["discriminator"], metrics["disc_loss"])
         _update(generator, optimizers["generator"], generator_tape, gen_scaled)
         _update(discriminator, optimizers["discriminator"], discriminator_tape, disc_scaled)
         return metrics | _measured(measure, target, generated, integers)
@@ -79,7 +79,7 @@ def generator_steps(networks: Networks, optimizers: Optimizers, measure: Measure
         with tf.GradientTape() as tape:
             generated = generator(inputs, training=True)
             gen_mae = l1_loss(target, generated)
-            scaled = optimizers["generator"].scale_loss(gen_mae)
+            scaled = _scale(optimizers["generator"], gen_mae)
         _update(generator, optimizers["generator"], tape, scaled)
         return {"gen_mae": gen_mae} | _measured(measure, target, generated, integers)
 
@@ -107,7 +107,7 @@ def discriminator_step(networks: Networks, optimizers: Optimizers) -> Step:
         with tf.GradientTape() as tape:
             real_logits = discriminator([batch[0], target], training=True)
             disc_loss = discriminator_loss(real_logits, discriminator([batch[0], generated], training=True))
-            scaled = optimizers["discriminator"].scale_loss(disc_loss)
+            scaled = _scale(optimizers["discriminator"], disc_loss)
         _update(discriminator, optimizers["discriminator"], tape, scaled)
         return {"disc_loss": disc_loss}
 
@@ -147,8 +147,17 @@ def _make_split(generator: keras.Model) -> Callable[[tuple], tuple]:
     return split
 
 
+def _scale(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
+    """Scale a loss for the gradients; runs inside the tape.
+
+    In float16, gradients would vanish otherwise; the optimizer divides by the scale. And it sums the gradients of
+    several devices: each adds its fraction of the mean over the whole batch.
+    """
+    n_devices = tf.distribute.get_strategy().num_replicas_in_sync
+    return optimizer.scale_loss(loss if n_devices == 1 else loss / n_devices)
+
+
 def _update(
     network: keras.Model, optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, scaled_loss: tf.Tensor
 ) -> None:
-    # The loss is scaled for float16, whose gradients would vanish otherwise; the optimizer divides by the scale.
     optimizer.apply(tape.gradient(scaled_loss, network.trainable_variables), network.trainable_variables)

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from training import loop
+from training import loop, messages, watch
 from training.checkpoints import Counters, Diverged, Interruption, metric_totals
+from training.devices import Devices
 from training.history import epoch_bar, epoch_line, update_bar
 
 
@@ -24,7 +25,9 @@ def test_validation_means_count_slices_are_finite_and_can_be_stopped():
         return metric_totals({"mae": next(values)}, ("mae",), len(batch))
 
     dataset = SimpleNamespace(validation=True, validation_batches=lambda: batches)
-    arguments = (validate, dataset, ("mae",), interruption)
+    counters = SimpleNamespace(names=("mae",))
+    position = loop._Position(counters, None, None, None, interruption, Devices())
+    arguments = (validate, dataset, position)
     assert loop._validate(*arguments) == {"mae_val": 3.0}
     with pytest.raises(Diverged, match="validation"):
         loop._validate(*arguments)
@@ -68,20 +71,21 @@ def test_epoch_line_leaves_out_what_a_short_epoch_did_not_see():
 
 def test_the_command_that_resumes_a_run_does_not_restart_it(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "--origin", "a b", "--restart", "--epochs", "3"])
-    assert loop._resume_hint() == "to resume: python train.py --origin 'a b' --epochs 3"
+    assert messages.resume_hint() == "to resume: python train.py --origin 'a b' --epochs 3"
 
 
 @pytest.mark.parametrize(("record", "seconds", "images"), [({"epoch_seconds": 100.0}, 100, 16), ({}, 0, 12)])
 def test_seconds_of_a_resumed_epoch_count_from_its_beginning(monkeypatch, record, seconds, images):
     clock = itertools.count(1000.0)
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for module in (loop, watch):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     counters = Counters(("gen_mae",))
     counters.step.assign(1)  # of 4
     saved = {}
     checkpoints = SimpleNamespace(record=record, check_finite=lambda: None, save=saved.update)
     averages = SimpleNamespace(in_place=contextlib.nullcontext)
     history = SimpleNamespace(rows=[])
-    position = loop._Position(counters, averages, checkpoints, history, SimpleNamespace(requested=False))
+    position = loop._Position(counters, averages, checkpoints, history, SimpleNamespace(requested=False), Devices())
     dataset = SimpleNamespace(steps=4, validation=None, train_batches=lambda epoch, step: [(), (), ()])
     settings = loop.LoopSettings(2, 5, 4, 10.0, False, 0.0)
 
