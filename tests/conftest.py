@@ -91,16 +91,18 @@ def run_script(name, *arguments, cwd=None, check=None, new=False):
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
-def start_script(name, *arguments, cwd=None, new=False):
+def start_script(name, *arguments, cwd=None, new=False, env=None):
     """Start a script without waiting for it: in a fork that has the libraries loaded, where that is the same."""
+    environment = dict(os.environ if env is None else env)
     path, words = REPOSITORY / name, [str(argument) for argument in arguments]
     if not new and forked_scripts.AVAILABLE:
         server = fork_server()
-        if forked_scripts.of_python(os.environ) == server.environment:
-            return server.start(path, words, cwd)
+        if forked_scripts.of_python(environment) == server.environment:
+            return server.start(path, words, environment, cwd)
     return subprocess.Popen(
         [sys.executable, path, *words],
         cwd=cwd,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

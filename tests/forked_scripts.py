@@ -41,12 +41,12 @@ class Server:
             command = [sys.executable, __file__, str(other.fileno())]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[other.fileno()])
 
-    def start(self, path, words, cwd=None):
+    def start(self, path, words, environment, cwd=None):
         """Start a script as `subprocess.Popen` does; return an object with the same methods."""
         reader, writer = os.pipe()
         stdout, stderr = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))  # noqa: SIM115
         with tempfile.TemporaryFile() as request, open(os.devnull) as nothing, open(writer, "wb") as status:
-            call = {"path": str(path), "words": words, "cwd": str(cwd or os.getcwd()), "environment": dict(os.environ)}
+            call = {"path": str(path), "words": words, "cwd": str(cwd or os.getcwd()), "environment": environment}
             request.write(json.dumps(call).encode())
             request.seek(0)
             files = (request, nothing, stdout, stderr, status)

@@ -47,9 +47,10 @@ def small_generator(n_inputs, precision, sync_norm):
 
     inputs = [keras.Input(data.SLICE_SHAPE) for _ in range(n_inputs)]
     x = keras.layers.Concatenate(dtype=precision)(inputs) if n_inputs > 1 else inputs[0]
-    x = model._downsample(x, "down1", 4, True, precision, True, sync_norm)
-    skip = model._downsample(x, "down2", 8, True, precision, True, sync_norm)
-    x = model._upsample(skip, "up1", 4, 0.5, precision, True, sync_norm)
+    options = {"random_init": True, "dtype": precision, "by_matmul": False, "sync_norm": sync_norm}
+    x = model._downsample(x, "down1", 4, True, options)
+    skip = model._downsample(x, "down2", 8, True, options)
+    x = model._upsample(skip, "up1", 4, 0.5, options)
     x = keras.layers.Conv2DTranspose(1, 4, strides=2, padding="same", dtype=precision)(x)
     x = keras.layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(inputs if n_inputs > 1 else inputs[0], x, name="generator")

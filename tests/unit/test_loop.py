@@ -104,13 +104,14 @@ def test_seconds_of_a_resumed_epoch_count_from_its_beginning(monkeypatch, record
 def position_of(counters, save=None, latest=None):
     """A run that stands where the counters are, and saves with `save`."""
     checkpoints = SimpleNamespace(check_finite=lambda: None, save=save, latest=latest, folder=Path("checkpoints"))
-    return loop._Position(counters, None, checkpoints, SimpleNamespace(rows=["row"]), SimpleNamespace(requested=False))
+    interruption = SimpleNamespace(requested=False)
+    return loop._Position(counters, None, checkpoints, SimpleNamespace(rows=["row"]), interruption, Devices())
 
 
 @pytest.mark.parametrize(("end", "steps"), [("none", 20), ("interruption", 8), ("infinity", 8)])
 def test_an_epoch_ends_soon_after_its_reason_and_saves_every_few_minutes(monkeypatch, end, steps):
     clock = itertools.count(0.0, 100.0)  # a step takes longer than the checks wait
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     counters, saved = Counters(("gen_mae",)), []
     position = position_of(counters)
 
