@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from common import cli, storage, weights_file
 from common.cli import UserError
+from common.device import prefers_matmul
 from model import Generator
 
 CONFIG_NAME = "config.json"
@@ -86,7 +87,7 @@ def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
     configured = {key: config["model"][key] for key in stored}
     if stored != configured:
         raise UserError(f"{path} does not fit its configuration: it holds {stored}, {config_path} says {configured}")
-    generator = Generator(**stored, random_init=False)
+    generator = Generator(**stored, random_init=False, by_matmul=prefers_matmul())
     load_weights(generator, path)
     return generator, config
 
@@ -188,7 +189,7 @@ def _load_legacy(path: Path, group: h5py.Group) -> tuple[keras.Model, dict[str, 
     """Load weights by position."""
     weights = weights_file.find_legacy_weights(group)
     size = weights_file.generator_size(weights)
-    generator = Generator(**size, random_init=False)
+    generator = Generator(**size, random_init=False, by_matmul=prefers_matmul())
     expected = [tuple(variable.shape) for variable in generator.weights]
     found = [dataset.shape for dataset in weights]
     if found != expected:

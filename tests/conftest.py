@@ -24,6 +24,7 @@ ORIGIN, TARGET, OTHER = "keyboard_acoustic", "guitar_acoustic", "string_acoustic
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests' numbers are those of the CPU
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as common/device.py, and before a test imports TensorFlow
 
 
 def write_midi(path, tracks, ticks_per_beat=480):

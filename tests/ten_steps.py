@@ -82,7 +82,7 @@ def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
     with devices.scope():
         networks = {"generator": small_generator(2 if several else 1, precision, sync_norm)}
         if adversarial:
-            networks["discriminator"] = Discriminator(4, precision, sync_norm)
+            networks["discriminator"] = Discriminator(4, precision, sync_norm=sync_norm)
         optimizers = {name: make_optimizer(1e-3, network, precision, 100) for name, network in networks.items()}
     make_steps, metrics = steps.generator_steps, ["gen_mae"]
     if adversarial:

@@ -113,7 +113,7 @@ def arguments(dataset_path, folder, **changes):
 
 
 def start_workers(words):
-    return [start_script("train_generator.py", *words, env=env) for env in two_workers()]
+    return [start_script("train_generator.py", *words, env=env, new=True) for env in two_workers()]
 
 
 def end(processes):
@@ -170,7 +170,7 @@ def test_a_signal_to_one_process_stops_both_and_two_devices_go_on(dataset_path, 
 
 def test_two_processes_with_other_flags_are_refused(dataset_path, tmp_path):
     processes = [
-        start_script("train_generator.py", *arguments(dataset_path, tmp_path, seed=seed), env=env)
+        start_script("train_generator.py", *arguments(dataset_path, tmp_path, seed=seed), env=env, new=True)
         for seed, env in enumerate(two_workers())
     ]
     statuses, printed = end(processes)
