@@ -35,3 +35,11 @@ def test_each_flag_that_a_script_needs_is_asked_for(name, monkeypatch, capsys):
             parse(monkeypatch, name, {flag: value for flag, value in NEEDED[name].items() if flag != missing})
         assert stop.value.code == 2
         assert missing in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("value", ["-1", "inf", "nan", "soon"])
+def test_a_style_starts_at_a_number_of_seconds(monkeypatch, capsys, value):
+    with pytest.raises(SystemExit) as stop:
+        parse(monkeypatch, "predict_multitarget", {**NEEDED["predict_multitarget"], "--style_start": value})
+    assert stop.value.code == 2
+    assert "--style_start" in one_line(capsys.readouterr().err)

@@ -2,6 +2,7 @@
 
 import fractions
 import resource
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,11 +78,18 @@ def test_levels(tmp_path, capsys):
     assert "turned down by" in capsys.readouterr().out
     assert np.abs(results["none"]).max() == pytest.approx(1, abs=1e-3)
     assert np.abs(results["peak"]).max() == pytest.approx(10 ** (-1 / 20), abs=1e-3)
+    np.testing.assert_allclose(results["none"] * 10 ** (-1 / 20), results["peak"], atol=1e-3)  # not clipped
     assert loudness(tmp_path / "match.wav") == pytest.approx(loudness(source), abs=0.1)
     convert_files(source, tmp_path / "float.wav", "--subtype", "float", network=louder)
     assert np.abs(soundfile.read(tmp_path / "float.wav")[0]).max() > 1  # which floating point can hold
     convert_files(source, tmp_path / "same.wav", "--high_band", "input")
     np.testing.assert_allclose(soundfile.read(tmp_path / "same.wav")[0], before, atol=2e-3)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, -20.0), (-20.0, None), (None, None)])
+def test_what_has_no_loudness_keeps_its_level(before, after):
+    meters = [SimpleNamespace(peak=0.5, loudness=lambda value=value: value) for value in (before, after)]
+    assert convert._choose_gain("match", *meters, "PCM_16") == (1.0, "")
 
 
 def write_m4a(path, samples, rate):

@@ -88,3 +88,18 @@ def test_random_phases_are_those_of_the_seed():
     np.testing.assert_array_equal(results[0], results[1])
     for other in results[2:]:
         assert np.abs(results[0] - other).max() > 1e-3
+
+
+def test_segments_with_random_phases_are_cross_faded_and_keep_all_frames(monkeypatch):
+    # Stand-ins that leave the phase, 0 everywhere, as it is: what is left is how segments join.
+    monkeypatch.setattr("librosa.griffinlim", lambda magnitude, **_: magnitude)
+    monkeypatch.setattr(phase.data, "stft", lambda magnitude: magnitude)
+    n_frames = 2 * phase.SEGMENT_FRAMES + 300  # the last segment has more frames than bins
+    magnitude = np.random.default_rng(0).uniform(0.1, 1, (2, 256, n_frames)).astype(np.float32)
+    blocks = [(magnitude, magnitude.astype(np.complex64))]
+    result = np.concatenate(list(phase.with_phase(blocks, PhaseSettings("griffinlim", 1))), axis=-1)
+    angles = np.pi / 2 * (np.arange(phase.LOOKAHEAD_FRAMES) + 0.5) / phase.LOOKAHEAD_FRAMES
+    weights = np.ones(n_frames)
+    for start in (phase.SEGMENT_FRAMES, 2 * phase.SEGMENT_FRAMES):
+        weights[start : start + phase.LOOKAHEAD_FRAMES] = np.sin(angles) + np.cos(angles)
+    np.testing.assert_allclose(result, magnitude * weights, rtol=1e-4)
