@@ -21,7 +21,7 @@ CASES = {
     "generator alone": (False, "float32", [TARGET], True),
     "several targets": (True, "float32", [OTHER, TARGET], True),
     "float16": (True, "mixed_float16", [TARGET], True),
-    "each device for itself": (False, "mixed_bfloat16", [TARGET], False),
+    "each device for itself": (False, "float32", [TARGET], False),
 }
 
 
@@ -83,7 +83,10 @@ def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
         networks = {"generator": small_generator(2 if several else 1, precision, sync_norm)}
         if adversarial:
             networks["discriminator"] = Discriminator(4, precision, sync_norm=sync_norm)
-        optimizers = {name: make_optimizer(1e-3, network, precision, 100) for name, network in networks.items()}
+        optimizers = {name: make_optimizer(1e-4, network, precision, 100) for name, network in networks.items()}
+        if precision == "mixed_float16":  # at the initial scale, gradients that are just too large overflow on one alone
+            for optimizer in optimizers.values():
+                optimizer.dynamic_scale.assign(2.0**8)
     make_steps, metrics = steps.generator_steps, ["gen_mae"]
     if adversarial:
         make_steps, metrics = steps.adversarial_steps, ["gen_mae", "gen_loss", "disc_loss"]

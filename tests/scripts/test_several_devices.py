@@ -94,8 +94,8 @@ def test_with_synchronized_normalization_two_devices_equal_one(ten_steps, case):
 
 
 def test_each_device_normalizes_for_itself_by_default(ten_steps):
-    one, two = (ten_steps[name]["each device for itself/losses"][:, 0, 0].sum() for name in ("one", "two"))
-    assert not np.isclose(one, two, rtol=1e-3)
+    one, two = (ten_steps[name]["each device for itself/losses"][:, 0, 0] for name in ("one", "two"))
+    assert np.abs(one / two - 1).mean() > 2e-5  # with synchronized normalization, it is 1e-6 at most
 
 
 def test_gradients_that_overflow_on_one_device_are_applied_on_none(ten_steps):
