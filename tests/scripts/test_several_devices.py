@@ -118,7 +118,7 @@ def start_workers(words):
 
 def end(processes):
     """Wait for processes; return their exit statuses and what they printed."""
-    printed = [process.communicate(timeout=300) for process in processes]
+    printed = [process.communicate(timeout=600) for process in processes]
     return [process.returncode for process in processes], printed
 
 
@@ -141,7 +141,7 @@ def test_a_killed_process_ends_the_run_and_one_device_goes_on(dataset_path, tmp_
     words = arguments(dataset_path, tmp_path, checkpoint_minutes=1e-6)
     processes = start_workers(words)
     state = tmp_path / "models" / NAME / "checkpoints" / "state.json"
-    wait_for(state.is_file, processes[0], 300)
+    wait_for(state.is_file, processes[0], 600)
     processes[1].kill()
     statuses, ((stdout, stderr), _) = end(processes)
     assert statuses == [1, -signal.SIGKILL]
@@ -156,7 +156,7 @@ def test_a_killed_process_ends_the_run_and_one_device_goes_on(dataset_path, tmp_
 def test_a_signal_to_one_process_stops_both_and_two_devices_go_on(dataset_path, tmp_path, uninterrupted):
     words = arguments(dataset_path, tmp_path, checkpoint_minutes=1e-6)
     processes = start_workers(words)
-    wait_for((tmp_path / "models" / NAME / "checkpoints" / "state.json").is_file, processes[0], 300)
+    wait_for((tmp_path / "models" / NAME / "checkpoints" / "state.json").is_file, processes[0], 600)
     processes[1].send_signal(signal.SIGTERM)
     statuses, ((_, stderr), (_, other)) = end(processes)
     assert statuses == [1, 1]
