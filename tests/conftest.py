@@ -24,6 +24,7 @@ ORIGIN, TARGET, OTHER = "keyboard_acoustic", "guitar_acoustic", "string_acoustic
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests' numbers are those of the CPU
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+AT_START = forked_scripts.of_python(os.environ)  # before any test changes it
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as common/device.py, and before a test imports TensorFlow
 
 
@@ -96,10 +97,8 @@ def start_script(name, *arguments, cwd=None, new=False, env=None):
     """Start a script without waiting for it: in a fork that has the libraries loaded, where that is the same."""
     environment = dict(os.environ if env is None else env)
     path, words = REPOSITORY / name, [str(argument) for argument in arguments]
-    if not new and forked_scripts.AVAILABLE:
-        server = fork_server()
-        if forked_scripts.of_python(environment) == server.environment:
-            return server.start(path, words, environment, cwd)
+    if not new and forked_scripts.AVAILABLE and forked_scripts.of_python(environment) == AT_START:
+        return fork_server().start(path, words, environment, cwd)
     return subprocess.Popen(
         [sys.executable, path, *words],
         cwd=cwd,

@@ -28,14 +28,9 @@ def of_python(environment):
 
 
 class Server:
-    """The process that is forked; it ends with this one.
-
-    Attributes:
-        environment: what Python found in the environment when it started.
-    """
+    """The process that is forked; it ends with this one."""
 
     def __init__(self):
-        self.environment = of_python(os.environ)
         self._socket, other = socket.socketpair()
         with other:
             command = [sys.executable, __file__, str(other.fileno())]
