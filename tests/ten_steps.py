@@ -84,9 +84,8 @@ def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
         if adversarial:
             networks["discriminator"] = Discriminator(4, precision, sync_norm=sync_norm)
         optimizers = {name: make_optimizer(1e-4, network, precision, 100) for name, network in networks.items()}
-        if (
-            precision == "mixed_float16"
-        ):  # at the initial scale, gradients that are just too large overflow on one alone
+        if precision == "mixed_float16":
+            # At the initial scale, gradients that are just too large overflow on one device and not on the other.
             for optimizer in optimizers.values():
                 optimizer.dynamic_scale.assign(2.0**8)
     make_steps, metrics = steps.generator_steps, ["gen_mae"]
