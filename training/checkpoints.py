@@ -144,6 +144,7 @@ class Checkpoints:
                 self._checkpoint.restore(str(path)).assert_consumed()
         except (tf.errors.OpError, ValueError, AssertionError, LookupError, TypeError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            tf.get_logger().setLevel("ERROR")  # it would warn of each value that was not restored
             raise UserError(f"{self.latest} is damaged ({reason}): restore it, or --restart to begin again") from None
 
     def check_finite(self) -> None:

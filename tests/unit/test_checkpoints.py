@@ -1,4 +1,7 @@
+import gc
+import io
 import json
+import logging
 
 import keras
 import numpy as np
@@ -92,6 +95,26 @@ def test_damaged_checkpoints_are_one_clear_error(tmp_path, damage):
         found.restore()
     assert str(tmp_path) in str(error.value)
     assert "restore it" in str(error.value)
+
+
+def test_a_changed_byte_of_a_checkpoint_is_noticed_and_nothing_else_is_printed(tmp_path):
+    _, _, checkpoints = make(tmp_path)
+    checkpoints.save()
+    path = tmp_path / "ckpt-1.data-00000-of-00001"
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1  # of a variable
+    path.write_bytes(content)
+    warnings, logger = io.StringIO(), tf.get_logger()
+    handler, level = logging.StreamHandler(warnings), logger.level
+    logger.addHandler(handler)
+    try:
+        with pytest.raises(UserError, match="ckpt-1 is damaged"):
+            make(tmp_path)[2].restore()
+        gc.collect()  # with what was not restored, TensorFlow's warnings would come
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert warnings.getvalue() == ""
 
 
 def test_the_state_on_disk_is_that_of_before_until_the_new_one_is_complete(tmp_path, monkeypatch):
