@@ -120,8 +120,11 @@ def _set_threads(workload: processor.Workload, has_gpu: bool) -> str:
     import tensorflow as tf
 
     intra, inter = processor.choose_threads(workload)
-    tf.config.threading.set_intra_op_parallelism_threads(intra)
-    tf.config.threading.set_inter_op_parallelism_threads(inter)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(intra)
+        tf.config.threading.set_inter_op_parallelism_threads(inter)
+    except RuntimeError:  # it has computed something in this process already, and keeps its threads
+        return ""
     return f"; threads: {intra} an operation, {inter} operations at once"
 
 

@@ -42,3 +42,8 @@ def test_matrix_products_are_for_float32_on_a_cpu_without_wide_vectors(monkeypat
     monkeypatch.undo()
     monkeypatch.setattr(processor, "_flags", lambda: {"avx2", "avx512f"})
     assert not device.prefers_matmul("float32")
+
+
+def test_tensorflow_that_runs_already_keeps_its_threads():
+    tf.zeros(1).numpy()
+    assert device._set_threads(Workload(16, "float32", (63, 64)), has_gpu=False) == ""
