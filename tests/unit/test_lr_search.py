@@ -46,6 +46,14 @@ def test_both_networks_together_keep_the_ratio_of_each_alone(
     assert stdout.splitlines()[-1] == (f"to paste: {flags}" if flags else f"tables and pictures: {tmp_path}")
 
 
+def test_searches_take_the_steps_that_train(monkeypatch):
+    monkeypatch.setattr(lr_search.steps, "generator_steps", lambda *learners: ("generator", "validation"))
+    monkeypatch.setattr(lr_search.steps, "discriminator_step", lambda *learners: "discriminator")
+    monkeypatch.setattr(lr_search.steps, "adversarial_steps", lambda *learners: ("both", "validation"))
+    searches = lr_search.list_searches(with_discriminator=True)
+    assert [search.make_step({}, {}) for search in searches] == ["generator", "discriminator", "both"]
+
+
 def test_a_search_trains_on_whole_epochs_at_rising_rates():
     losses, epochs, rates = [1.0, 0.9, 0.7, 0.4, 0.35], [], []
     batches = iter([(tf.constant(loss),) for loss in losses])

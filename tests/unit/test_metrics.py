@@ -78,6 +78,34 @@ def test_overtones_are_no_pitches():
     assert sorted(np.flatnonzero(found.any(axis=1)) + metrics.LOWEST_PITCH) == [45]
 
 
+def test_the_multi_resolution_distance_is_that_of_three_windows():
+    audio, target = noise(0.5, seed=1), noise(0.5, level=0.05, seed=2)
+    expected = []
+    for size in (512, 1024, 2048):
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+        spectra = []
+        for signal in (audio, target):
+            frames = np.lib.stride_tricks.sliding_window_view(np.pad(signal, size // 2), size)[:: size // 4]
+            spectra.append(np.abs(np.fft.rfft(frames * window)) / window.sum() * 2)
+        ours, theirs = spectra
+        logarithms = [np.log(np.maximum(values, data.AMIN)) for values in spectra]
+        difference = np.abs(logarithms[0] - logarithms[1]).mean()
+        expected.append(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs) + difference)
+    assert metrics.multi_resolution_distance(audio, target) == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+def test_spectral_peaks_are_higher_than_the_bin_below_and_no_lower_than_the_one_above(monkeypatch):
+    spectrum = np.random.default_rng(0).integers(0, 4, (3 * metrics.N_PITCHES, 2)).astype(np.float32)
+    monkeypatch.setattr(metrics.librosa, "hybrid_cqt", lambda *_, **__: spectrum)
+    expected = np.zeros((metrics.N_PITCHES, 2))
+    for row in range(1, len(spectrum) - 1):
+        for frame in range(2):
+            below, value, above = spectrum[row - 1 : row + 2, frame]
+            if below < value >= above:
+                expected[row // 3, frame] = max(expected[row // 3, frame], value)
+    np.testing.assert_array_equal(metrics._spectral_peaks(np.zeros(metrics.PITCH_HOP, np.float32)), expected)
+
+
 def test_silence_has_no_distance_to_a_silent_target_and_no_pitches():
     silence = np.zeros(3 * 44_100, np.float32)
     assert metrics.log_spectral_distance(magnitude(silence), magnitude(silence)) == 0
@@ -112,3 +140,15 @@ def test_a_single_piece_or_equal_ones_have_an_interval_without_width(values):
 def test_a_piece_without_a_value_is_left_out_of_that_metric():
     assert scoring.summarize(scores_of([1, np.nan, 3]), seed=0)["system"]["mae"][0] == 2
     assert np.isnan(scoring.summarize(scores_of([np.nan]), seed=0)["system"]["mae"][0])
+
+
+def test_the_best_systems_have_the_least_error_or_the_most_agreement_and_do_not_know_the_target():
+    values = {"first": 2.0, "second": 1.0, "third": 1.0, "silent": np.nan, f"{scoring.TRUTH}, input": 0.0}
+    values[f"{scoring.TRUTH}, other"] = 3.0
+    summary = {
+        system: dict.fromkeys(scoring.METRICS, scoring.Interval(value, value, value))
+        for system, value in values.items()
+    }
+    for name, best in scoring.best_systems(summary).items():
+        assert best == ({"first"} if name == "pitch_f_measure" else {"second", "third"})
+    assert scoring.best_systems({"silent": summary["silent"]})["mae"] == set()

@@ -1,6 +1,7 @@
 """The page of an evaluation: each version has its own name, sound, picture and scores, and names are only text."""
 
 import base64
+import csv
 import io
 import re
 
@@ -64,6 +65,35 @@ def test_each_version_has_its_own_name_sound_and_scores(tmp_path):
             assert scores == shown
 
 
+def test_the_page_says_how_long_its_excerpts_are_and_which_scores_are_better(tmp_path):
+    page = report_page.render([make_result(tmp_path / "audio")], {})
+    assert "An excerpt of 1.0 s, " in page
+    better = dict(re.findall(r'<th scope="col">(.*?) <span aria-label="(\w+ is better">.)</span>', page))
+    assert better == {
+        metric.title: 'more is better">↑' if name == "pitch_f_measure" else 'less is better">↓'
+        for name, metric in scoring.METRICS.items()
+    }
+
+
+def test_tables_hold_every_score_and_interval(tmp_path):
+    result = make_result(tmp_path / "audio")
+    report.write(tmp_path / "out", [result], {})
+    with open(tmp_path / "out" / "scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["system"] for row in rows] == list(SYSTEMS)
+    with open(tmp_path / "out" / "summary.csv", newline="") as file:
+        summary = list(csv.DictReader(file))
+    assert [row["system"] for row in summary] == list(SYSTEMS)
+    for number, (row, means) in enumerate(zip(rows, summary, strict=True), 1):
+        for column, metric in enumerate(scoring.METRICS):
+            value = number + 0.1 * column
+            names = (metric, f"{metric}_low", f"{metric}_high")
+            assert [float(row[metric])] * 3 == [float(means[name]) for name in names] == pytest.approx([value] * 3)
+    table = (tmp_path / "out" / "summary.md").read_text()
+    assert table.count("\n| ") == 1 + len(SYSTEMS)
+    assert all(f" | {metric.title} " in table for metric in scoring.METRICS.values())
+
+
 def test_buttons_play_the_version_that_they_name(tmp_path):
     page = report_page.render([make_result(tmp_path / "audio")], {})
     buttons = re.findall(r'<button [^>]*data-version="(\d)">(?:<kbd>(\d)</kbd> )?(.*?)</button>', page)
@@ -73,13 +103,17 @@ def test_buttons_play_the_version_that_they_name(tmp_path):
 
 
 def test_pictures_are_the_spectrogram_and_its_difference_from_the_target(tmp_path):
+    import matplotlib
     from PIL import Image
 
+    colors = matplotlib.colormaps[report_page._COLOR_MAP]
     for name, audio, _, card in cards(report_page.render([make_result(tmp_path / "audio")], {})):
         sources = re.findall(r'src="data:image/png;base64,([^"]*)"', card)
         pictures = [np.array(Image.open(io.BytesIO(base64.b64decode(source)))) for source in sources]
         image = data.log_magnitude(data.stft(audio.astype(np.float32)))
         np.testing.assert_array_equal(pictures[0], np.round(image[::-1] * 255).astype(np.uint8))  # low ones at the foot
+        drawn = np.array(Image.open(io.BytesIO(base64.b64decode(sources[0]))).convert("RGB"))
+        np.testing.assert_array_equal(drawn, colors(pictures[0], bytes=True)[..., :3])
         assert len(pictures) == (1 if name == "true target" else 2)
         if name != "true target":
             assert pictures[1][255 - 23].mean() > 130  # the bin of 1 kHz, louder than in the target: above the middle
