@@ -78,7 +78,8 @@ class Outcome:
         if not lines:
             return f"exit status {self.status} without a word"
         foreign = next((line for line in lines if not _OF_SCRIPTS.match(line)), None)
-        if foreign or len(lines) > 3:
+        others = [line for line in lines if not line.startswith("failed: ")]  # of a folder, a line for each file
+        if foreign or len(others) > 3:
             return f"not one line, but {len(lines)}: {(foreign or lines[-1])[:120]}"
         if culprits and not any(name in self.stderr for name in culprits):
             return f"the message does not name {' or '.join(culprits)}"
