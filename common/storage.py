@@ -23,6 +23,10 @@ _SAVE_SECONDS = 1.0
 _run_of_task: ContextVar[Path | None] = ContextVar("run_of_task", default=None)
 
 
+class FileInUse(UserError):
+    """Another process is writing the file."""
+
+
 class RunEnded(Exception):
     """A task was to write a file for a run that has ended, or whose folder this machine does not see."""
 
@@ -99,14 +103,14 @@ def lock_file(path: Path) -> Iterator[None]:
         path: the file. Its folder is made if need be.
 
     Raises:
-        UserError: if another process holds the lock.
+        FileInUse: if another process holds the lock.
     """
     companion = _companion(path, ".lock-")
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(lock(path.parent, companion.name))
         except UserError:
-            raise UserError(f"{path} is being written by another run; wait for its end, or choose another") from None
+            raise FileInUse(f"{path} is being written by another run; wait for its end, or choose another") from None
         held.callback(companion.unlink, missing_ok=True)  # before the release: afterwards, it may be another's
         yield
 

@@ -61,7 +61,7 @@ def convert_settings(arguments: argparse.Namespace) -> ConvertSettings:
     """Convert what `add_arguments` parsed into settings."""
     phase = PhaseSettings(arguments.phase, arguments.phase_iterations, arguments.seed)
     transfer = TransferSettings(phase, arguments.overlap, arguments.high_band)
-    return ConvertSettings(arguments.level, arguments.subtype, transfer)
+    return ConvertSettings(arguments.level, arguments.subtype, transfer, arguments.overwrite)
 
 
 def seconds(text: str) -> float:

@@ -14,7 +14,7 @@ from common import audio, cli, failures, storage
 from common.cli import UserError
 from common.progress import ProgressBar
 from common.weights import load_generator
-from inference.jobs import Job
+from inference.jobs import Job, skip_notice
 from inference.loudness import Meter
 from inference.settings import ConvertSettings
 from inference.style import Style
@@ -68,6 +68,8 @@ def run(
 def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSettings, device_name: str) -> int:
     """Convert recordings one after the other. One that fails does not stop the others.
 
+    Those that another run was writing are tried once more at the end: two runs in one folder share the work.
+
     Args:
         jobs: the recordings, and the files to write.
         predict_fn: what `transfer.make_predict_fn` returns.
@@ -80,32 +82,39 @@ def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSet
     Raises:
         UserError: if there is only one recording, and it is not audio, or its output is in use or not finite.
     """
-    failed = []
     with ProgressBar(sum(_expected_seconds(job) for job in jobs), "s") as bar:
-        for job in jobs:
-            try:
-                outcome = convert(job, predict_fn, settings, bar)
-            except audio.AudioError as error:
-                if len(jobs) == 1:
-                    raise UserError(f"--input {job.input_path} {error}") from None
-                failed.append((str(job.input_path), str(error)))
-            except UserError as error:
-                if len(jobs) == 1:
-                    raise
-                failed.append((str(job.input_path), str(error)))
-            except failures.expected() as error:
-                failed.append((str(job.input_path), failures.describe(error, job.output_path)))
-            else:
-                bar.write_line(f"{job.output_path}: {outcome.message}, on {device_name}")
-                if outcome.fault:
-                    failed.append((str(job.input_path), f"{outcome.fault}; what there is was converted"))
+        faults = {job: _try_to_convert(job, predict_fn, settings, bar, device_name) for job in jobs}
+        for job in [job for job, fault in faults.items() if isinstance(fault, storage.FileInUse)]:
+            faults[job] = _try_to_convert(job, predict_fn, settings, bar, device_name)
+    if len(jobs) == 1 and isinstance(faults[jobs[0]], audio.AudioError):
+        raise UserError(f"--input {jobs[0].input_path} {faults[jobs[0]]}")
+    if len(jobs) == 1 and isinstance(faults[jobs[0]], UserError):
+        raise faults[jobs[0]]
+    failed = [(str(job.input_path), str(fault)) for job, fault in faults.items() if fault]
     if len(jobs) > 1 or not failed:
         return cli.report_failures(failed, f"of {len(jobs)} recordings")
     print("failed: {}: {}".format(*failed[0]), file=sys.stderr)
     return 1
 
 
-def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: ProgressBar) -> Outcome:
+def _try_to_convert(
+    job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: ProgressBar, device_name: str
+) -> Exception | str | None:
+    """Convert a recording and print a line about its output; return what is wrong with the input or with the output."""
+    try:
+        outcome = convert(job, predict_fn, settings, bar)
+    except (audio.AudioError, UserError) as error:
+        return error
+    except failures.expected() as error:
+        return failures.describe(error, job.output_path)
+    if outcome is None:
+        bar.write_line(skip_notice(job, overwrite=False))
+        return None
+    bar.write_line(f"{job.output_path}: {outcome.message}, on {device_name}")
+    return outcome.fault and f"{outcome.fault}; what there is was converted"
+
+
+def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: ProgressBar) -> Outcome | None:
     """Convert a recording of any length.
 
     Nothing is left of an output that cannot be completed, and no other process can write it at the same time.
@@ -116,15 +125,25 @@ def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: Pro
         settings: how the recording is converted and written.
         bar: counts seconds of input.
 
+    Returns:
+        What was written; None if the output exists and is not to be replaced, as another run has made it meanwhile.
+
     Raises:
         AudioError: if the input is not audio, damaged or empty, or the output's format cannot hold it.
-        UserError: if another process writes the output, or the network's output is not finite.
+        FileInUse: if another process writes the output.
+        UserError: if the network's output is not finite.
     """
-    with (
-        audio.Reader(job.input_path) as reader,
-        storage.lock_file(job.output_path),
-        storage.atomic_write(job.output_path) as partial,
-    ):
+    with audio.Reader(job.input_path) as reader, storage.lock_file(job.output_path):
+        if skip_notice(job, settings.overwrite):
+            return None
+        return _convert(reader, job, predict_fn, settings, bar)
+
+
+def _convert(
+    reader: audio.Reader, job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: ProgressBar
+) -> Outcome:
+    """Convert what a reader reads; see `convert`."""
+    with storage.atomic_write(job.output_path) as partial:
         rate, n_channels = reader.sample_rate, reader.n_channels
         subtype = settings.subtype or _default_subtype(reader.subtype, job.output_path)
         input_meter, output_meter = (Meter(rate, n_channels, settings.level == "match") for _ in range(2))

@@ -87,12 +87,19 @@ def check_jobs(jobs: Sequence[Job], subtype: str | None, overwrite: bool) -> lis
         known = audio.subtypes(extension)
         if subtype and subtype not in known:
             raise UserError(f"--subtype {subtype} is not a subtype of {extension} files; they have {' '.join(known)}")
-        if job.output_path.exists() and not overwrite:
-            print(f"skipped: {job.output_path} exists (--overwrite replaces it)")
+        if notice := skip_notice(job, overwrite):
+            print(notice)
             storage.remove_stale_lock(job.output_path)  # of a run that was killed between the rename and the unlock
         else:
             pending.append(job)
     return pending
+
+
+def skip_notice(job: Job, overwrite: bool) -> str | None:
+    """Return the line that says that an output exists and stays; None if the job is to be done."""
+    if overwrite or not job.output_path.exists():
+        return None
+    return f"skipped: {job.output_path} exists (--overwrite replaces it)"
 
 
 def _find_recordings(inputs: Sequence[str], output_path: Path) -> dict[Path, Path]:

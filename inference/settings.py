@@ -45,8 +45,10 @@ class ConvertSettings(NamedTuple):
             a peak of -1 dBFS.
         subtype: libsndfile's name of how samples are stored; None to choose by the input and the format.
         transfer: how audio goes through the network.
+        overwrite: whether an output that exists is replaced.
     """
 
     level: str = "none"
     subtype: str | None = None
     transfer: TransferSettings = TransferSettings()
+    overwrite: bool = False

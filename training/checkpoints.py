@@ -140,8 +140,8 @@ class Checkpoints:
             UserError: if it is damaged or does not fit.
         """
         try:
-            with _without_wildcards(self.latest) as path:
-                self._checkpoint.restore(str(path)).assert_consumed()
+            with _path_for_tensorflow(self.folder) as folder:
+                self._checkpoint.restore(str(folder / self.latest.name)).assert_consumed()
         except (tf.errors.OpError, ValueError, AssertionError, LookupError, TypeError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             tf.get_logger().setLevel("ERROR")  # it would warn of each value that was not restored
@@ -167,7 +167,8 @@ class Checkpoints:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove_all_but_latest()  # what a save left that was killed or found no space
-        self.latest = Path(self._checkpoint.save(str(self.folder / _PREFIX)))
+        with _path_for_tensorflow(self.folder) as folder:
+            self.latest = self.folder / Path(self._checkpoint.save(str(folder / _PREFIX))).name
         for path in self.folder.glob(f"{self.latest.name}.*"):
             storage.sync(path)
         self.save_record(**record)
@@ -191,16 +192,15 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def _without_wildcards(checkpoint: Path) -> Iterator[Path]:
-    """Give a checkpoint a path without wildcards, as TensorFlow takes the path that it reads from for a pattern."""
-    if not set(str(checkpoint)) & set("*?[\\"):
-        yield checkpoint
+def _path_for_tensorflow(folder: Path) -> Iterator[Path]:
+    """Give a folder a path that TensorFlow can take: UTF-8, and without wildcards, as it reads from a pattern."""
+    if not set(str(folder)) & set("*?[\\") and not any("\ud800" <= letter <= "\udfff" for letter in str(folder)):
+        yield folder
         return
-    with tempfile.TemporaryDirectory() as folder:
-        for path in checkpoint.parent.iterdir():
-            if path.name.startswith(f"{checkpoint.name}."):
-                (Path(folder) / path.name).symlink_to(path.resolve())
-        yield Path(folder) / checkpoint.name
+    with tempfile.TemporaryDirectory() as temporary:
+        link = Path(temporary) / "checkpoints"
+        link.symlink_to(folder.resolve())
+        yield link
 
 
 def find_latest(folder: Path) -> tuple[Path | None, dict[str, Any]]:

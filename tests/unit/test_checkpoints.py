@@ -25,7 +25,7 @@ def make(folder):
     return network, counters, Checkpoints(folder, counters, Averages(networks, 0.5), networks, {"generator": optimizer})
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "m[1]*?", "with space ü"])
+@pytest.mark.parametrize("name", ["checkpoints", "m[1]*?", "with space ü", "Pr\udce9lude"])
 def test_a_checkpoint_is_found_and_restored_in_any_folder(tmp_path, name):
     network, counters, checkpoints = make(tmp_path / name)
     assert checkpoints.latest is None
