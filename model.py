@@ -9,6 +9,26 @@ from keras import layers
 import data
 from fast_layers import BatchNormalization, Conv2D, Conv2DTranspose, Dropout
 
+_ENCODER = [  # filters in units of base_filters, whether normalized; the shape afterwards, for base_filters 64
+    (1, False),  # (batch, 128, 128, 64)
+    (2, True),  # (batch, 64, 64, 128)
+    (4, True),  # (batch, 32, 32, 256)
+    (8, True),  # (batch, 16, 16, 512)
+    (8, True),  # (batch, 8, 8, 512)
+    (8, True),  # (batch, 4, 4, 512)
+    (8, True),  # (batch, 2, 2, 512)
+    (8, True),  # (batch, 1, 1, 512)
+]
+_DECODER = [  # filters, whether with dropout; the shape after the skip is concatenated
+    (8, True),  # (batch, 2, 2, 1024)
+    (8, True),  # (batch, 4, 4, 1024)
+    (8, True),  # (batch, 8, 8, 1024)
+    (8, False),  # (batch, 16, 16, 1024)
+    (4, False),  # (batch, 32, 32, 512)
+    (2, False),  # (batch, 64, 64, 256)
+    (1, False),  # (batch, 128, 128, 128)
+]
+
 
 def Generator(
     base_filters: int = 64,
@@ -37,31 +57,11 @@ def Generator(
     inputs = [keras.Input(data.SLICE_SHAPE, name=name) for name in ("source", "style")[:n_inputs]]
     x = layers.Concatenate(dtype=dtype)(inputs) if n_inputs > 1 else inputs[0]
 
-    encoder = [  # filters in units of base_filters, whether normalized; the shape afterwards, for base_filters 64
-        (1, False),  # (batch, 128, 128, 64)
-        (2, True),  # (batch, 64, 64, 128)
-        (4, True),  # (batch, 32, 32, 256)
-        (8, True),  # (batch, 16, 16, 512)
-        (8, True),  # (batch, 8, 8, 512)
-        (8, True),  # (batch, 4, 4, 512)
-        (8, True),  # (batch, 2, 2, 512)
-        (8, True),  # (batch, 1, 1, 512)
-    ]
     skips = []
-    for number, (factor, normalized) in enumerate(encoder, 1):
+    for number, (factor, normalized) in enumerate(_ENCODER, 1):
         x = _downsample(x, f"down{number}", base_filters * factor, normalized, options)
         skips.append(x)
-
-    decoder = [  # filters, whether with dropout; the shape after the skip is concatenated
-        (8, True),  # (batch, 2, 2, 1024)
-        (8, True),  # (batch, 4, 4, 1024)
-        (8, True),  # (batch, 8, 8, 1024)
-        (8, False),  # (batch, 16, 16, 1024)
-        (4, False),  # (batch, 32, 32, 512)
-        (2, False),  # (batch, 64, 64, 256)
-        (1, False),  # (batch, 128, 128, 128)
-    ]
-    for number, ((factor, drops), skip) in enumerate(zip(decoder, reversed(skips[:-1]), strict=True), 1):
+    for number, ((factor, drops), skip) in enumerate(zip(_DECODER, reversed(skips[:-1]), strict=True), 1):
         x = _upsample(x, f"up{number}", base_filters * factor, dropout if drops else None, options)
         x = layers.Concatenate(name=f"up{number}_skip", dtype=dtype)([x, skip])
 

@@ -26,9 +26,15 @@ def save_spectrograms(path: Path, rows: Sequence[Mapping[str, np.ndarray]], titl
         rows: list of dicts of title to float array [shape=(256, n_frames)] in [0, 1], all of the same length.
         title: a line above all of them.
     """
-    n_columns = len(rows[0])
-    figure = Figure(figsize=(4 * n_columns + 0.8, 3.7 * len(rows) + 0.3), layout="constrained")
-    axes = figure.subplots(len(rows), n_columns, sharex=True, sharey=True, squeeze=False)
+    # Margins are fixed, as a layout engine would take as long as all the rest.
+    n_rows, n_columns = len(rows), len(rows[0])
+    width, height = 4 * n_columns + 0.8, 3.7 * n_rows + 0.3  # inches
+    top = 0.75 if title else 0.4
+    grid = {"left": 0.65 / width, "right": 1 - 1 / width, "bottom": 0.55 / height, "top": 1 - top / height}
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(
+        n_rows, n_columns, sharex=True, sharey=True, squeeze=False, gridspec_kw={**grid, "wspace": 0.06, "hspace": 0.14}
+    )
     for row, row_axes in zip(rows, axes, strict=True):
         for axis, (name, image) in zip(row_axes, row.items(), strict=True):
             n_bins, n_frames = image.shape
@@ -41,9 +47,10 @@ def save_spectrograms(path: Path, rows: Sequence[Mapping[str, np.ndarray]], titl
         row_axes[0].set_ylabel("frequency (kHz)")
     for axis in axes[-1]:
         axis.set_xlabel("time (s)")
-    figure.colorbar(picture, ax=axes, label="log-magnitude")
+    bar = figure.add_axes((1 - 0.85 / width, grid["bottom"], 0.17 / width, grid["top"] - grid["bottom"]))
+    figure.colorbar(picture, cax=bar, label="log-magnitude")
     if title:
-        figure.suptitle(_printable(title), parse_math=False)
+        figure.suptitle(_printable(title), y=1 - 0.15 / height, va="top", parse_math=False)
     _save(figure, path, dpi=100)
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,37 @@ def save_model(folder: Path, networks: Mapping[str, keras.Model], config: Mappin
         OSError: if the disk is full, or nothing can be written there.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    needed = sum(4 * network.count_params() for network in networks.values())  # bytes; float32
-    if shutil.disk_usage(folder).free < needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+    _check_space(folder, sum(4 * network.count_params() for network in networks.values()))  # float32
     with contextlib.ExitStack() as places:
         for name, network in networks.items():
             weights_path = folder / f"{name}{WEIGHTS_EXTENSION}"
             network.save_weights(places.enter_context(storage.atomic_write(weights_path)))
         storage.dump_json(places.enter_context(storage.atomic_write(folder / CONFIG_NAME)), config)
+
+
+def copy_model(source: Path, folder: Path, names: Iterable[str]) -> None:
+    """Write what `save_model` wrote in one folder also in another: all files or none.
+
+    Args:
+        source: the folder to copy from.
+        folder: the model's folder.
+        names: the networks.
+
+    Raises:
+        OSError: if the disk is full, or nothing can be written there.
+    """
+    files = [source / f"{name}{WEIGHTS_EXTENSION}" for name in names] + [source / CONFIG_NAME]
+    _check_space(folder, sum(path.stat().st_size for path in files))
+    with contextlib.ExitStack() as places:
+        for path in files:
+            shutil.copyfile(path, places.enter_context(storage.atomic_write(folder / path.name)))
+
+
+def _check_space(folder: Path, n_bytes: int) -> None:
+    """Make a folder; raise an error if its disk has less space."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:

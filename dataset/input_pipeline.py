@@ -87,9 +87,11 @@ def batches(
     columns = [_as_column(column) for column in columns]
 
     # float16 until the batch is complete: half the bytes to copy, and one conversion a batch.
+    @tf.autograph.experimental.do_not_convert
     def read(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(_read_slice(value) if value.dtype == tf.string else value for value in values)
 
+    @tf.autograph.experimental.do_not_convert
     def to_network(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(
             data.to_network(tf.cast(value, tf.float32)) if value.dtype == tf.float16 else value for value in values
@@ -206,6 +208,7 @@ def sounding_fractions(paths: Sequence[str]) -> np.ndarray:
         float32 array [shape=(len(paths),)] in [0, 1].
     """
 
+    @tf.autograph.experimental.do_not_convert
     def fraction(path: tf.Tensor) -> tf.Tensor:
         sounds = tf.reduce_max(_read_slice(path), axis=(0, 2)) > data.SOUNDING_LEVEL
         return tf.reduce_mean(tf.cast(sounds, tf.float32))

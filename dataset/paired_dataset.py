@@ -140,9 +140,10 @@ class PairedDataset:
         if not settings.augment:
             return input_pipeline.checked(batches)
         augment = make_augment(settings.seed, epoch, settings.worker, settings.n_workers)
-        batches = batches.enumerate(first_step).map(
-            lambda step, batch: (augment(step, batch[0]), *batch[1:]), num_parallel_calls=tf.data.AUTOTUNE
+        change_source = tf.autograph.experimental.do_not_convert(
+            lambda step, batch: (augment(step, batch[0]), *batch[1:])
         )
+        batches = batches.enumerate(first_step).map(change_source, num_parallel_calls=tf.data.AUTOTUNE)
         return input_pipeline.checked(batches.prefetch(tf.data.AUTOTUNE))
 
     def validation_batches(self) -> Iterator[tuple[tf.Tensor, ...]]:

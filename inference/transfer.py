@@ -44,12 +44,12 @@ def _compile(generator: keras.Model, takes_style: bool) -> Callable[..., tf.Tens
     image = tf.TensorSpec(data.SLICE_SHAPE, tf.float32)
     images = tf.TensorSpec((None, *data.SLICE_SHAPE), tf.float32)
     if not takes_style:
-        return tf.function(lambda source: generator(source, training=False), input_signature=[images])
+        return tf.function(lambda source: generator(source, training=False), input_signature=[images], autograph=False)
 
     def infer(source: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
         return generator([source, tf.broadcast_to(style, tf.shape(source))], training=False)
 
-    return tf.function(infer, input_signature=[images, image])
+    return tf.function(infer, input_signature=[images, image], autograph=False)
 
 
 def transfer(

@@ -99,8 +99,9 @@ def start_script(name, *arguments, cwd=None, new=False, env=None):
     path, words = REPOSITORY / name, [str(argument) for argument in arguments]
     if not new and forked_scripts.AVAILABLE and forked_scripts.of_python(environment) == AT_START:
         return fork_server().start(path, words, environment, cwd)
+    runner = [forked_scripts.__file__, "run"] if forked_scripts.SHALLOW in environment else []
     return subprocess.Popen(
-        [sys.executable, path, *words],
+        [sys.executable, *runner, path, *words],
         cwd=cwd,
         env=environment,
         stdout=subprocess.PIPE,
@@ -178,6 +179,15 @@ def call_script(monkeypatch, capsys):
         return stop.value.code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def shallow_networks():
+    """Networks of a few levels, in this process and in the scripts that the tests of a module run."""
+    with pytest.MonkeyPatch.context() as patch:
+        forked_scripts.make_networks_shallow(patch.setattr)
+        patch.setenv(forked_scripts.SHALLOW, "1")
+        yield
 
 
 @pytest.fixture(scope="session")

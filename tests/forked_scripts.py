@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SHALLOW = "TESTS_WITH_SHALLOW_NETWORKS"  # a variable of the environment
 AVAILABLE = sys.platform == "linux"  # other systems do not let a process go on after a fork without exec
 
 
@@ -136,8 +137,39 @@ def serve(connection):
 _STATUS = []  # with which the script has ended
 
 
+def make_networks_shallow(patch=setattr):
+    """Let generators have three levels instead of eight: building and tracing them takes most of a short run."""
+    import model
+    from common import weights_file
+
+    def generator_size(weights):
+        kernel = next(dataset for dataset in weights if len(dataset.shape) == 4)
+        return {"base_filters": kernel.shape[3], "n_inputs": kernel.shape[2]}
+
+    patch(weights_file, "generator_size", generator_size)
+    patch(model, "_ENCODER", model._ENCODER[:3])
+    patch(model, "_DECODER", [(2, True), (1, False)])
+
+
+def make_networks_shallow_later():
+    """Wait with that for the script's start of TensorFlow, which must come before any import of TensorFlow."""
+    sys.path.append(str(REPOSITORY))  # the script may be of another folder
+    from common import device
+
+    start = device.start_tensorflow
+
+    def start_tensorflow(*arguments, **options):
+        name = start(*arguments, **options)
+        make_networks_shallow()
+        return name
+
+    device.start_tensorflow = start_tensorflow
+
+
 def run(path):
     """Run a script as __main__."""
+    if SHALLOW in os.environ:
+        make_networks_shallow_later()
     try:
         runpy.run_path(path, run_name="__main__")
         _STATUS.append(0)
@@ -158,6 +190,10 @@ def leave():
 
 
 def main():
+    if sys.argv[1] == "run":  # in a new process, but with networks as in a fork
+        sys.argv = sys.argv[2:]
+        sys.path[0] = str(Path(sys.argv[0]).parent)
+        return run(sys.argv[0])
     atexit.register(leave)  # the first to be registered is the last to be called
     sys.path.insert(0, str(REPOSITORY / "benchmarks" / "faults"))
     import processes

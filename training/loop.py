@@ -271,13 +271,14 @@ def _compile(
     def measure(*part: tf.Tensor) -> tf.Tensor:
         return metric_totals(learners.validation_step(*part), counters.names, tf.shape(part[0])[0])
 
-    @tf.function(jit_compile=settings.jit_compile)
+    # No step branches on a tensor: converting its Python code to graph operations would only delay the first one.
+    @tf.function(jit_compile=settings.jit_compile, autograph=False)
     def train_step(*batch: tf.Tensor) -> None:
         counters.add(devices.total(learn, batch))
         averages.add()
 
-    split_validation = tf.function(lambda *batch: devices.local_total(measure, batch))
-    whole_validation = tf.function(measure, jit_compile=settings.jit_compile, reduce_retracing=True)
+    split_validation = tf.function(lambda *batch: devices.local_total(measure, batch), autograph=False)
+    whole_validation = tf.function(measure, jit_compile=settings.jit_compile, reduce_retracing=True, autograph=False)
 
     def validation_step(*batch: tf.Tensor) -> tf.Tensor:
         # A last batch that the devices do not divide is measured by the first one, so that each slice counts once.

@@ -145,7 +145,7 @@ def _search(
 ) -> Outcome:
     """Run one range test; `factors` are the rates of the networks relative to that of the first one."""
     rates = np.geomspace(settings.start, settings.end, settings.n_steps)
-    train_step = tf.function(search.make_step(networks, optimizers), jit_compile=settings.jit_compile)
+    train_step = tf.function(search.make_step(networks, optimizers), jit_compile=settings.jit_compile, autograph=False)
 
     def step(batch: tuple[tf.Tensor, ...]) -> tf.Tensor:
         return train_step(*batch)[search.metric]

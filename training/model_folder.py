@@ -9,7 +9,14 @@ import keras
 
 from common import pretrained, storage
 from common.cli import UserError
-from common.weights import CONFIG_NAME, WEIGHTS_EXTENSION, load_weights, load_weights_without_style, save_model
+from common.weights import (
+    CONFIG_NAME,
+    WEIGHTS_EXTENSION,
+    copy_model,
+    load_weights,
+    load_weights_without_style,
+    save_model,
+)
 from training.checkpoints import find_latest
 from training.history import FILE_NAME as HISTORY_NAME
 from training.history import History
@@ -77,7 +84,7 @@ def save_models(
     config = {**config, "training": progress}
     save_model(model_path / "last", networks, config)
     if best is row:
-        save_model(model_path, networks, config)
+        copy_model(model_path / "last", model_path, networks)
 
 
 def find_initial(model: str, names: Iterable[str], n_inputs: int) -> Path:

@@ -22,8 +22,12 @@ def make_logger(folder: Path, metrics: Sequence[str]) -> Callable[[Row, Path], N
         Function of the epoch's row of the history and the folder of its previews.
 
     Raises:
-        UserError: if TensorBoard is not installed.
+        UserError: if TensorBoard is not installed, or TensorFlow cannot write into such a folder.
     """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"--tensorboard cannot write into {folder}: its name must be UTF-8") from None
     try:
         import tensorboard  # noqa: F401 (without it, tf.summary fails later and less clearly)
     except ImportError:

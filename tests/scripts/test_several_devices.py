@@ -4,14 +4,11 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from conftest import (
     ORIGIN,
-    REPOSITORY,
     TARGET,
     history,
     one_line,
@@ -24,7 +21,7 @@ from conftest import (
 )
 from ten_steps import BATCH_SIZE, CASES, N_STEPS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shallow_networks")]
 NAME = f"{ORIGIN}_2_{TARGET}_generator"
 
 
@@ -51,14 +48,8 @@ def ten_steps(dataset_path, tmp_path_factory):
     """The results of ten steps on one device, on two logical CPU devices, and on two processes (both of theirs)."""
     folder = tmp_path_factory.mktemp("ten_steps")
 
-    def start(name, *words, **options):
-        command = [
-            sys.executable,
-            str(REPOSITORY / "tests" / "ten_steps.py"),
-            str(dataset_path),
-            f"{folder / name}.npz",
-        ]
-        return subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True, **options)
+    def start(name, *words, env=None):
+        return start_script("tests/ten_steps.py", dataset_path, f"{folder / name}.npz", *words, env=env)
 
     runs = [start("one")], [start("two", "cpu:2")], [start(f"w{i}", env=env) for i, env in enumerate(two_workers())]
     for started in runs:
@@ -113,6 +104,7 @@ def arguments(dataset_path, folder, **changes):
 
 
 def start_workers(words):
+    # New processes, as a fork of one that has TensorFlow loaded prints other messages of it.
     return [start_script("train_generator.py", *words, env=env, new=True) for env in two_workers()]
 
 
@@ -170,7 +162,7 @@ def test_a_signal_to_one_process_stops_both_and_two_devices_go_on(dataset_path, 
 
 def test_two_processes_with_other_flags_are_refused(dataset_path, tmp_path):
     processes = [
-        start_script("train_generator.py", *arguments(dataset_path, tmp_path, seed=seed), env=env, new=True)
+        start_script("train_generator.py", *arguments(dataset_path, tmp_path, seed=seed), env=env)
         for seed, env in enumerate(two_workers())
     ]
     statuses, printed = end(processes)

@@ -30,6 +30,7 @@ import train
 import train_generator
 import train_multitarget
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 MULTITARGET = f"{ORIGIN}_2_any"
 GENERATOR = f"{ORIGIN}_2_{TARGET}_generator"
 

@@ -30,6 +30,7 @@ from common.weights import load_generator
 from dataset.paired_dataset import PairedDataset
 from training import steps
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 NAME = f"{ORIGIN}_2_{TARGET}"
 PIECES = {"a": 10, "b": 10, "c": 9, "d": 5}
 
@@ -73,7 +74,7 @@ def test_a_run_leaves_history_weights_and_samples(uninterrupted):
 
 
 def test_killed_run_goes_on_to_the_same_history(uninterrupted, dataset_path, tmp_path):
-    words = train_arguments(dataset_path, tmp_path, deterministic=True, epochs=4, checkpoint_minutes=1e-6)
+    words = train_arguments(dataset_path, tmp_path, deterministic=True, epochs=2, checkpoint_minutes=1e-6)
     process = start_script("train.py", *words)
     model = tmp_path / "models" / NAME
     wait_for(lambda: (model / "checkpoints" / "checkpoint").exists(), process)  # in the first epoch
@@ -81,11 +82,11 @@ def test_killed_run_goes_on_to_the_same_history(uninterrupted, dataset_path, tmp
     process.communicate()
     result = run_script("train.py", *words, check=0, new=True)  # which shares no state with the run before
     assert "resuming after epoch" in result.stdout
-    assert losses(tmp_path, NAME) == losses(uninterrupted[0], NAME)
+    assert losses(tmp_path, NAME) == losses(uninterrupted[0], NAME)[:2]
 
 
 def test_interrupted_run_saves_says_how_to_go_on_and_goes_on(uninterrupted, dataset_path, tmp_path):
-    words = train_arguments(dataset_path, tmp_path, deterministic=True, epochs=4)
+    words = train_arguments(dataset_path, tmp_path, deterministic=True, epochs=3)
     process = start_script("train.py", *words)
     wait_for(lambda: (tmp_path / "models" / NAME / "history.csv").exists(), process)
     process.send_signal(signal.SIGINT)
@@ -95,7 +96,7 @@ def test_interrupted_run_saves_says_how_to_go_on_and_goes_on(uninterrupted, data
     assert "stopped and saved" in line
     assert "--gen_lr 0.001" in line
     run_script("train.py", *words, check=0)
-    assert losses(tmp_path, NAME) == losses(uninterrupted[0], NAME)
+    assert losses(tmp_path, NAME) == losses(uninterrupted[0], NAME)[:3]
 
 
 @pytest.fixture
