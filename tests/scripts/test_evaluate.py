@@ -16,6 +16,7 @@ from evaluation import equalizer, scoring
 from evaluation.models import load_models
 from model import Generator
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 GAIN = 0.5  # from source to target
 
 

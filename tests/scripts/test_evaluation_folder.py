@@ -20,6 +20,7 @@ from common.audio import Reader
 from common.cli import UserError
 from evaluation import metrics, pairs, report_page
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 PITCHES = metrics.pitches
 
 

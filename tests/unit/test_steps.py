@@ -8,6 +8,8 @@ from model import Discriminator, Generator
 from training import steps
 from training.optimizers import make_optimizer
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 
 def make_networks(precision="float32", rate=1e-3):
     keras.utils.set_random_seed(0)
