@@ -133,6 +133,12 @@ def test_devices_are_chosen_and_named(n_gpus, gpu, words, expected):
     assert name.partition(" (")[0] == expected[1]
 
 
+@pytest.mark.parametrize(("n_gpus", "gpu"), [(0, 0), (0, 1), (2, 2)])
+def test_a_gpu_that_is_not_there_is_refused(n_gpus, gpu):
+    with pytest.raises(UserError, match=f"--gpu {gpu}: .*-1 runs on the CPU"):
+        device_names.choose(gpu, [], n_gpus)
+
+
 def strategy_of(count):
     return SimpleNamespace(num_replicas_in_sync=count)
 
