@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ import train_generator
 from common import device_names
 from common.cli import UserError
 from dataset.paired_dataset import DatasetSettings, PairedDataset
-from training import devices, messages, watch
+from training import devices, messages, run, watch
 from training.devices import Devices
 
 WORKERS = {"worker": ["127.0.0.1:1234", "127.0.0.1:1235"]}
@@ -243,19 +244,32 @@ def test_one_worker_stops_at_once(monkeypatch):
     assert watcher.after_step().stop
 
 
+def refusals(*values):
+    """What workers with these values are told as they compare them; None for those that go on."""
+    meeting = Meeting(len(values))
+
+    def agree(worker):
+        try:
+            Devices.agree(meeting.member(worker), values[worker], "other flags")
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(values)) as pool:
+        return list(pool.map(agree, range(len(values))))
+
+
 def test_workers_that_differ_are_refused():
-    devices_of_two = Devices(None, 1, 2)
-    totals = iter([[3.0], None])
+    assert refusals({"seed": 1, "lr": 0.1}, {"lr": 0.1, "seed": 1}) == [None, None]
+    assert refusals({"seed": 1}, {"seed": 2}) == ["worker 0 of 2: other flags", "worker 1 of 2: other flags"]
 
-    class Pretended(Devices):
-        def total_of_workers(self, values):
-            return np.array(next(totals) or [values[0] * 2])
 
-    pretended = Pretended(None, 1, 2)
-    assert devices_of_two.n_workers == 2
-    with pytest.raises(UserError, match="worker 1 of 2: other flags"):
-        pretended.agree({"seed": 1}, "other flags")
-    pretended.agree({"seed": 1}, "other flags")
+def test_workers_may_have_paths_devices_and_threads_of_their_own():
+    def compared(**changes):
+        arguments = {"dataset_path": ["a"], "devices": [], "gpu": None, "threads": None, "seed": 0, **changes}
+        return run._compared({"model": {}, "data": {}, "arguments": arguments})
+
+    assert compared() == compared(dataset_path=["b"], devices=["all"], gpu=-1, threads=[2, 2])
+    assert compared() != compared(seed=1)
 
 
 def test_a_lost_worker_is_one_line(monkeypatch):
