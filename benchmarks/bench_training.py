@@ -43,15 +43,14 @@ def step_speed(pairs, base_filters, precision, count):
     """Measure the images a second of the compiled step on a batch in memory."""
     import tensorflow as tf
 
+    from common.device import network_options
     from dataset import input_pipeline
     from model import Discriminator, Generator
     from training import steps
     from training.optimizers import make_optimizer
 
-    networks = {
-        "generator": Generator(base_filters, dtype=precision),
-        "discriminator": Discriminator(base_filters, dtype=precision),
-    }
+    kind = network_options(precision)
+    networks = {"generator": Generator(base_filters, **kind), "discriminator": Discriminator(base_filters, **kind)}
     optimizers = {name: make_optimizer(1e-4, network, precision) for name, network in networks.items()}
     step = tf.function(steps.adversarial_steps(networks, optimizers)[0])
     batch = next(iter(input_pipeline.batches((pairs.sources, pairs.targets), BATCH_SIZE)))
