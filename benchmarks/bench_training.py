@@ -24,21 +24,6 @@ from material import ORIGIN, TARGET
 BATCH_SIZE = 8
 
 
-def pipeline_speed(pairs, count):
-    """Measure the pairs a second that the pipeline reads from the page cache."""
-    import numpy as np
-
-    from dataset import input_pipeline
-
-    order = np.resize(input_pipeline.epoch_order([len(pairs)], 0, 0), count)  # small data sets several times
-    for _ in range(2):  # the first pass fills the page cache
-        started = time.perf_counter()
-        batches = input_pipeline.batches((pairs.sources, pairs.targets), BATCH_SIZE, order)
-        n_pairs = sum(len(source) for source, _ in batches)
-        seconds = time.perf_counter() - started
-    return n_pairs / seconds
-
-
 def step_speed(pairs, base_filters, precision, count):
     """Measure the images a second of the compiled step on a batch in memory."""
     import tensorflow as tf
@@ -98,7 +83,7 @@ def main():
         from dataset.slice_pairs import find_pairs
 
         (pairs,), _ = find_pairs([dataset_path], [(ORIGIN, TARGET)])
-        speed = material.median(lambda: pipeline_speed(pairs, 6000), arguments.repeats)
+        speed = material.median(lambda: material.pipeline_speed(pairs, BATCH_SIZE, 6000), arguments.repeats)
         material.table("Input pipeline alone, from the page cache", [{"pairs/s": f"{speed:.0f}"}])
 
         for base_filters, precision in ((64, "float32"), (64, "mixed_bfloat16"), (16, "float32")):
