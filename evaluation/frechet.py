@@ -13,7 +13,7 @@ from evaluation import metrics
 from evaluation.intervals import UNDEFINED, Interval, jackknife_interval
 
 N_STATISTICS = 4 * (metrics.N_MFCC - 1)  # means and standard deviations of MFCCs 1 to 12 and of their deltas
-LEAST_SLICES = 50  # with fewer, the distance of a set from another half of itself is as large as what it measures
+LEAST_SLICES = 50  # two sets of n slices of the same kind are about 144 / n apart by chance
 _LEAST_DEVIATION = 1e-3  # dB: what does not vary at all is measured on this scale
 
 

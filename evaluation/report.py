@@ -89,7 +89,7 @@ def _difference_lines(result: Result) -> list[str]:
     if not result.differences:
         return []
     names = difference_metrics(result)
-    lines = [f"{differences_caption(result)}:", "", *_heading(METRICS[name].title for name in names)]
+    lines = [differences_caption(result), "", *_heading(METRICS[name].title for name in names)]
     for system, of_metric in result.differences.items():
         cells = []
         for name in names:

@@ -130,6 +130,17 @@ def test_the_distance_of_systems_is_over_all_pieces_and_without_each():
     assert frechet.interval(distances["same"]).low == 0
 
 
+@pytest.mark.parametrize("n_slices", [50, 200])
+def test_sets_of_the_same_kind_are_3d_over_n_apart_by_chance(n_slices):
+    # Means differ by 2 / n in each dimension, standard deviations by 1 / n, squared; correlations are shrunk.
+    rng = np.random.default_rng(0)
+    distances = [
+        frechet.frechet_distance(*(rng.standard_normal((n_slices, frechet.N_STATISTICS)) for _ in range(2)))
+        for _ in range(5)
+    ]
+    assert np.mean(distances) == pytest.approx(3 * frechet.N_STATISTICS / n_slices, rel=0.15)
+
+
 def test_too_few_slices_have_no_distance():
     pieces = [{"target": gaussian(frechet.LEAST_SLICES - 1, 48), "other": gaussian(frechet.LEAST_SLICES - 1, 48, 1)}]
     distances = frechet.distances_by_system(pieces, "target")
