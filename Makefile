@@ -16,11 +16,13 @@ PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: requirements.txt requirements-dev.txt requirements-tensorboard.txt requirements-dask.txt
+$(VENV)/.ready: requirements.txt requirements-dev.txt requirements-tensorboard.txt requirements-dask.txt \
+		requirements-notes.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or newer is needed; make PYTHON=python3.12 …')"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade pip
 	$(VENV)/bin/pip install --quiet -r requirements-dev.txt
+	$(VENV)/bin/pip install --quiet --no-deps 'basic-pitch>=0.4,<0.5'
 	touch $@
 
 demo: setup

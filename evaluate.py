@@ -4,8 +4,8 @@
 The pairs are the validation pieces of a data set, whose audio is found through its features.json, or a folder of
 <instrument>/<piece>.wav. The baselines are the unchanged input, the input with the mean spectral difference of the
 training pairs (a fixed equalizer), and the true magnitude with the input's phase. <output>/ gets report.html,
-summary.md, summary.csv, scores.csv (by piece) and the excerpts that the page plays. The run can be stopped: the same
-command continues it.
+summary.md, summary.csv, scores.csv (by piece), differences.csv (between systems) and the excerpts that the page plays.
+The run can be stopped: the same command continues it.
 
 Example:
   python evaluate.py --model models/keyboard_acoustic_2_guitar_acoustic --dataset_path features --output scores
@@ -21,7 +21,7 @@ from evaluation.settings import EvaluationSettings
 from inference.settings import PHASES, PhaseSettings, TransferSettings
 
 # Flags that do not change what is measured; the manifest records the models by their weights.
-_NOT_RECORDED = ("model", "output", "origin", "target", "gpu", "overwrite")
+_NOT_RECORDED = ("model", "output", "origin", "target", "reference", "gpu", "overwrite")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -57,6 +57,16 @@ def parse_arguments() -> argparse.Namespace:
     add("--seconds", type=cli.positive_float, default=60.0, help="largest length of each piece")
     add("--listen", type=cli.non_negative_int, default=3, help="number of pieces on the page")
     add("--excerpt", type=cli.positive_float, default=8.0, help="seconds of each piece on the page")
+    add(
+        "--midi_path",
+        help="folder of the MIDI files that the audio was synthesized from, to compare notes with; needs "
+        "requirements-notes.txt",
+    )
+    add(
+        "--reference",
+        help="the model or other system, such as 'fixed equalizer', that the others are compared with (default: the "
+        "first model)",
+    )
     add("--seed", type=cli.seed, default=0, help="seed of random phases and of the confidence intervals")
     add_gpu_argument(parser)
     add("--overwrite", action="store_true", help="replace an evaluation that was made with other settings")
@@ -84,6 +94,8 @@ def make_settings(arguments: argparse.Namespace) -> EvaluationSettings:
             raise UserError(f"{flag} {folder} is not a folder; it must hold <instrument>/<piece>")
     if Path(arguments.output).is_file():
         raise UserError(f"--output {arguments.output} is a file; it must be a folder")
+    if arguments.midi_path and not Path(arguments.midi_path).is_dir():
+        raise UserError(f"--midi_path {arguments.midi_path} is not a folder; it must hold .mid or .midi files")
     return EvaluationSettings(
         model_paths=[pretrained.find(model) for model in arguments.model],
         dataset_paths=arguments.dataset_path or [],
@@ -97,6 +109,8 @@ def make_settings(arguments: argparse.Namespace) -> EvaluationSettings:
         seconds=arguments.seconds,
         listen=arguments.listen,
         excerpt=arguments.excerpt,
+        midi_path=arguments.midi_path,
+        reference=arguments.reference,
         seed=arguments.seed,
         overwrite=arguments.overwrite,
         recorded={name: value for name, value in vars(arguments).items() if name not in _NOT_RECORDED},

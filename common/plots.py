@@ -1,8 +1,9 @@
 """Pictures: spectrograms side by side, their change over the epochs, histories, learning-rate range tests."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -145,6 +146,59 @@ def save_range_test(
     low, high = min(losses), max(losses[: int(np.argmin(losses)) + 1])
     axis.set_ylim(low - 0.05 * (high - low), high + 0.2 * (high - low) + 1e-9)
     _save(figure, path, dpi=100)
+
+
+class BandChart(NamedTuple):
+    """What a chart over frequency bands shows besides its lines.
+
+    Attributes:
+        title: a line above it.
+        labels: the names of the bands.
+        ideal: the value that is right, drawn as a line.
+        margin: how far from it is near enough, drawn as an area.
+        low: the lowest value; lower ones are drawn there.
+        high: the highest value.
+    """
+
+    title: str
+    labels: Sequence[str]
+    ideal: float
+    margin: float
+    low: float
+    high: float
+
+
+def draw_bands(chart: BandChart, lines: Sequence[Sequence[float]], colors: Sequence[str], dark: bool) -> bytes:
+    """Draw values by frequency band as lines, without a legend.
+
+    Args:
+        chart: what else is drawn.
+        lines: values of each line, one a band; NaN leaves a gap.
+        colors: color of each line.
+        dark: whether the ground is dark.
+
+    Returns:
+        A PNG.
+    """
+    ground, text = ("#1f1f24", "#e7e7ea") if dark else ("#f4f4f6", "#1b1b1f")
+    parts = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    settings = {**dict.fromkeys(parts, text), "figure.facecolor": ground, "axes.facecolor": ground, "font.size": 12}
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=(6.4, 4), layout="constrained")
+        axis = figure.subplots()
+        axis.axhspan(chart.ideal - chart.margin, chart.ideal + chart.margin, color="#2e9e5b", alpha=0.25, linewidth=0)
+        axis.axhline(chart.ideal, color="#2e9e5b", linewidth=1)
+        for values, color in zip(lines, colors, strict=True):
+            axis.plot(np.clip(values, chart.low, chart.high), color=color, marker="o", linewidth=2, clip_on=False)
+        space = 0.03 * (chart.high - chart.low)
+        axis.set_ylim(chart.low - space, chart.high + space)
+        axis.set_xticks(range(len(chart.labels)), chart.labels)
+        axis.set_xlabel("band (Hz)")
+        axis.set_title(chart.title)
+        axis.grid(axis="y", alpha=0.3)
+        figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
 
 
 def _label(metric: str) -> str:

@@ -104,11 +104,11 @@ def mfcc_distance(magnitude: np.ndarray, target: np.ndarray) -> float:
     sounding = data.sounding(data.compress_magnitude(target))
     if not sounding.any():
         return float("nan")
-    coefficients, target_coefficients = (_mfcc(values[:, sounding]) for values in (magnitude, target))
+    coefficients, target_coefficients = (mfcc(values[:, sounding]) for values in (magnitude, target))
     return float(np.linalg.norm(coefficients - target_coefficients, axis=0).mean())
 
 
-def _mfcc(magnitude: np.ndarray) -> np.ndarray:
+def mfcc(magnitude: np.ndarray) -> np.ndarray:
     """Compute MFCCs without the first one, the level: float array [shape=(12, n_frames)]."""
     filters = librosa.filters.mel(
         sr=data.SAMPLE_RATE,
@@ -125,9 +125,8 @@ def pitches(audio: np.ndarray) -> np.ndarray:
     """Find the pitches that sound: the peaks of librosa's constant-Q transform that are no overtones.
 
     A peak counts if it lies within 14 dB of the frame's strongest and 45 dB of the recording's, and if it is more than
-    half as strong as each pitch found below it that it would be the 2nd to 8th harmonic of. Compared with the MIDI
-    notes themselves, that has an F-measure of 0.65 to 0.73, depending on the instrument (docs/benchmarks.md): enough to
-    compare two recordings, but not a transcription.
+    half as strong as each pitch found below it that it would be the 2nd to 8th harmonic of. That is enough to compare
+    two recordings, but not a transcription: docs/benchmarks.md compares it with the MIDI notes themselves.
 
     Args:
         audio: float32 array [shape=(n_samples,)].
@@ -189,3 +188,19 @@ def pitch_f_measure(found: np.ndarray, target: np.ndarray) -> float:
     """
     total = int(found.sum()) + int(target.sum())
     return 2 * int((found & target).sum()) / total if total else 1.0
+
+
+def pitch_jaccard(found: np.ndarray, target: np.ndarray) -> float:
+    """Compute the Jaccard index of pitches over all frames: common / (found or in the target).
+
+    It is F / (2 - F) of the F-measure F.
+
+    Args:
+        found: bool array [shape=(72, n_frames)], from `pitches`.
+        target: bool array of the same shape.
+
+    Returns:
+        The index in [0, 1]; 1 if neither holds any pitch.
+    """
+    either = int((found | target).sum())
+    return int((found & target).sum()) / either if either else 1.0

@@ -1,7 +1,6 @@
 """The page of an evaluation: one HTML file with scores, sounds and pictures, which needs no other file."""
 
 import base64
-import html
 import io
 import string
 from collections.abc import Mapping, Sequence
@@ -17,24 +16,15 @@ import data
 from common import storage
 from common.audio import load_audio
 from common.cli import UserError
-from evaluation.scoring import EQUALIZER, METRICS, TRUTH, Result, best_systems
+from evaluation import report_tables
+from evaluation.measures import LEVEL, MAIN, METRICS, NOTES, TEXTURE, of_table
+from evaluation.report_tables import breakable, png_url, text
+from evaluation.scoring import EQUALIZER, TARGET, TRUTH, Result
 
 NAME = "report.html"
 DIFFERENCE_RANGE = 0.5  # of log-magnitude: 48 dB where it is loud
 _TEMPLATE = Path(__file__).with_name("report_page.html")
-_TARGET = "true target"
 _COLOR_MAP, _DIFFERENCE_COLOR_MAP = "magma", "RdBu_r"
-_EXPLANATIONS = {
-    "mae": "mean absolute error of the spectrogram on the network's scale from −1 to 1, before a phase is found: the "
-    "published figure",
-    "mae_audio": "the same for the finished audio, analyzed again",
-    "log_spectral_distance": "root mean square difference of levels over the bins, averaged over frames",
-    "spectral_convergence": "norm of the difference of magnitudes over the target's norm; strong bins decide",
-    "multi_resolution_distance": "spectral convergence plus mean difference of log-magnitudes, over three window "
-    "lengths",
-    "mfcc_distance": "timbre: distance of mel-frequency cepstral coefficients 1 to 12, without the level",
-    "pitch_f_measure": "how well the pitches found in the audio agree with those found in the target; 1 is best",
-}
 
 
 class _Version(NamedTuple):
@@ -90,16 +80,20 @@ def render(results: Sequence[Result], about: Mapping[str, str]) -> str:
         The HTML text.
     """
     return string.Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        about="".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>" for key, value in about.items()),
+        about="".join(f"<dt>{text(key)}</dt><dd>{text(value)}</dd>" for key, value in about.items()),
         results="\n".join(map(_section, results)),
-        metrics="".join(
-            f"<dt>{_text(METRICS[name].title)}</dt><dd>{_text(explanation)}.</dd>"
-            for name, explanation in _EXPLANATIONS.items()
-        ),
+        metrics="".join(map(_definition, results[0].metrics)),
         magma=_gradient(_COLOR_MAP),
         difference=_gradient(_DIFFERENCE_COLOR_MAP),
         range=f"{DIFFERENCE_RANGE:g}",
     )
+
+
+def _definition(name: str) -> str:
+    """Render what a metric is; one explanation serves all bands of a table."""
+    metric = METRICS[name]
+    title = f"{metric.table} by octave" if metric.table in (TEXTURE, LEVEL) else metric.title
+    return f"<dt>{text(title)}</dt><dd>{text(metric.explanation)}.</dd>" if metric.explanation else ""
 
 
 def _fullest_part(audio: np.ndarray, seconds: float) -> slice:
@@ -120,31 +114,10 @@ def _section(result: Result) -> str:
     name = f"{result.origin} → {result.target}"
     pieces = "".join(_piece(piece, _read_versions(result, piece)) for piece in result.excerpts)
     return (
-        f"<section><h2>{_text(name)}</h2>"
+        f"<section><h2>{text(name)}</h2>"
         f"<p>Means over {result.size}, with 95% bootstrap intervals over the pieces. Bold: the best of the systems "
-        f"that do not use the true target. The fixed equalizer is made from {_text(result.equalizer)}.</p>"
-        f"{_summary_table(result, name)}{pieces}</section>"
-    )
-
-
-def _summary_table(result: Result, name: str) -> str:
-    best = best_systems(result.summary)
-    head = "".join(
-        f'<th scope="col">{_text(metric.title)} <span aria-label="{"more" if metric.more_is_better else "less"} is '
-        f'better">{"↑" if metric.more_is_better else "↓"}</span></th>'
-        for metric in METRICS.values()
-    )
-    rows = ""
-    for system, intervals in result.summary.items():
-        cells = ""
-        for metric, interval in intervals.items():
-            mean, low, high = map(METRICS[metric].format, interval)
-            mean = f"<strong>{mean}</strong>" if system in best[metric] else mean
-            cells += f"<td>{mean}<small>{low} to {high}</small></td>"
-        rows += f'<tr><th scope="row">{_name(system)}</th>{cells}</tr>'
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="Scores, {_text(name)}"><table>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"that do not use the true target. The fixed equalizer is made from {text(result.equalizer)}.</p>"
+        f"{report_tables.tables(result, name)}{pieces}</section>"
     )
 
 
@@ -156,7 +129,7 @@ def _read_versions(result: Result, piece: str) -> list[_Version]:
     """
     folder, scores = result.excerpts[piece], result.scores[piece]
     versions = []
-    for number, name in enumerate((_TARGET, *scores)):
+    for number, name in enumerate((TARGET, *scores)):
         path = _excerpt_path(folder, number)
         try:
             image = data.log_magnitude(data.stft(load_audio(path)))
@@ -170,26 +143,25 @@ def _read_versions(result: Result, piece: str) -> list[_Version]:
 
 def _piece(piece: str, versions: Sequence[_Version]) -> str:
     """Render the buttons and cards of a piece."""
-    target = next(version for version in versions if version.name == _TARGET)
+    target = next(version for version in versions if version.name == TARGET)
     seconds = (target.log_magnitude.shape[1] - 1) * data.HOP_LENGTH / data.SAMPLE_RATE
     buttons, cards = "", ""
     for number, version in enumerate(versions, 1):
         key = f"<kbd>{number}</kbd> " if number < 10 else ""
-        buttons += (
-            f'<button type="button" aria-pressed="false" data-version="{number}">{key}{_name(version.name)}</button>'
-        )
+        name = breakable(version.name)
+        buttons += f'<button type="button" aria-pressed="false" data-version="{number}">{key}{name}</button>'
         cards += _card(number, piece, version, target)
     return (
-        f'<section class="piece"><h3>{_text(piece)}</h3>'
+        f'<section class="piece"><h3>{text(piece)}</h3>'
         f"<p>An excerpt of {seconds:.1f} s, from 0 to 11 kHz. The scores cover all that was measured of the piece.</p>"
-        f'<div class="versions" role="group" aria-label="Listen to {_text(piece)} as">{buttons}</div>'
+        f'<div class="versions" role="group" aria-label="Listen to {text(piece)} as">{buttons}</div>'
         f'<div class="cards">{cards}</div></section>'
     )
 
 
 def _card(number: int, piece: str, version: _Version, target: _Version) -> str:
     """Render one version of a piece: player, pictures and scores."""
-    label = _text(f"{version.name}, {piece}")
+    label = text(f"{version.name}, {piece}")
     pictures = _figure(f"Spectrogram of {label}", _picture(version.log_magnitude, _COLOR_MAP, 0, 1), "spectrogram")
     if version is not target:
         difference = version.log_magnitude - target.log_magnitude
@@ -198,16 +170,22 @@ def _card(number: int, piece: str, version: _Version, target: _Version) -> str:
             _picture(difference, _DIFFERENCE_COLOR_MAP, -DIFFERENCE_RANGE, DIFFERENCE_RANGE),
             "difference from the target",
         )
-    scores = "".join(
-        f"<div><dt>{_text(METRICS[metric].title)}</dt><dd>{METRICS[metric].format(value)}</dd></div>"
-        for metric, value in version.scores.items()
-    )
+    shown = [(METRICS[name].title, METRICS[name].format(version.scores[name])) for name in _of_piece(version)]
+    for table in (TEXTURE, LEVEL) if version.scores else ():
+        names = of_table(version.scores, table)
+        shown.append((f"{table} by octave", " ".join(METRICS[name].format(version.scores[name]) for name in names)))
+    scores = "".join(f"<div><dt>{text(title)}</dt><dd>{value}</dd></div>" for title, value in shown)
     audio = base64.b64encode(version.flac).decode()
     return (
-        f'<article data-version="{number}"><h4>{_name(version.name)}</h4>'
+        f'<article data-version="{number}"><h4>{breakable(version.name)}</h4>'
         f'<audio controls preload="metadata" aria-label="{label}" src="data:audio/flac;base64,{audio}"></audio>'
         f'{pictures}<dl class="scores">{scores}</dl></article>'
     )
+
+
+def _of_piece(version: _Version) -> list[str]:
+    """List the metrics that a card shows, besides those by octave."""
+    return [*of_table(version.scores, MAIN), *of_table(version.scores, NOTES)]
 
 
 def _figure(alternative: str, source: str, caption: str) -> str:
@@ -229,20 +207,10 @@ def _picture(values: np.ndarray, color_map: str, low: float, high: float) -> str
     picture.putpalette(palette.ravel().tolist())
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return png_url(buffer.getvalue())
 
 
 def _gradient(color_map: str) -> str:
     """List nine colors of a color map for a CSS gradient."""
     stops = matplotlib.colormaps[color_map](np.linspace(0, 1, 9), bytes=True)[:, :3]
     return ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in stops)
-
-
-def _text(value: str) -> str:
-    """Escape a text for HTML; what is not UTF-8 in the name of a file is shown by its bytes."""
-    return html.escape(value.encode("utf-8", "backslashreplace").decode())
-
-
-def _name(value: str) -> str:
-    """Escape a long name, and let it break at underscores."""
-    return _text(value).replace("_", "_<wbr>")

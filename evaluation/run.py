@@ -1,24 +1,28 @@
 """An evaluation, from its settings to the report."""
 
+import functools
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common import failures, storage
+from common.cli import UserError
 from common.progress import progress
-from evaluation import equalizer, report, report_page, scoring
+from evaluation import differences, equalizer, frechet, notes, report, report_page, scoring
 from evaluation.models import Model, load_models, make_predict_fns, validation_pieces
 from evaluation.pairs import RecordingPair, find_in_datasets, find_in_folder, read_pair
 from evaluation.settings import EvaluationSettings
+from evaluation.transcriber import Transcriber
 from inference.transfer import PredictFn
+from synthesis.midi import NoteEvent
 
 MANIFEST_NAME = "evaluation.json"
-FORMAT = 2  # of the manifest; 1 had another name for a system
+FORMAT = 3  # of the manifest; 2 had fewer metrics, 1 another name for a system
 
 
 def run(settings: EvaluationSettings, device_name: str) -> int:
@@ -34,18 +38,24 @@ def run(settings: EvaluationSettings, device_name: str) -> int:
     Raises:
         UserError: if a model, a recording or the output folder is not what it must be.
     """
+    transcriber = Transcriber() if settings.midi_path else None
     models = load_models(settings.model_paths, settings.origin, settings.target)
+    systems = scoring.system_names([model.label for model in models], settings.phases)
+    if scoring.choose_reference(systems, settings.reference) is None:
+        raise UserError(f"--reference {settings.reference} is none of the systems: {'; '.join(systems)}")
     with storage.lock(settings.output):
         storage.remove_partial(settings.output)
         try:
-            _evaluate(settings, models, device_name)
+            _evaluate(settings, models, transcriber, device_name)
         except failures.expected() as error:
             print(f"evaluate.py: {failures.describe(error, settings.output)}", file=sys.stderr)
             return 1
     return 0
 
 
-def _evaluate(settings: EvaluationSettings, models: Sequence[Model], device_name: str) -> None:
+def _evaluate(
+    settings: EvaluationSettings, models: Sequence[Model], transcriber: Transcriber | None, device_name: str
+) -> None:
     """Evaluate loaded models, and write the report."""
     manifest = storage.Manifest(
         settings.output / MANIFEST_NAME,
@@ -53,11 +63,12 @@ def _evaluate(settings: EvaluationSettings, models: Sequence[Model], device_name
         settings.overwrite,
     )
     instrument_pairs = dict.fromkeys(pair for model in models for pair in model.instrument_pairs)
-    results = [_evaluate_instruments(settings, pair, models, manifest) for pair in instrument_pairs]
+    results = [_evaluate_instruments(settings, pair, models, transcriber, manifest) for pair in instrument_pairs]
     about = {
         "models": ", ".join(model.label for model in models),
         "pairs": settings.audios_path or f"validation pieces of {' '.join(settings.dataset_paths)}",
         "of each piece": f"at most {settings.seconds:g} s",
+        **({"notes": f"compared with the MIDI files in {settings.midi_path}"} if settings.midi_path else {}),
         "computed on": device_name,
     }
     report.write(settings.output, results, about)
@@ -69,16 +80,18 @@ def _evaluate_instruments(
     settings: EvaluationSettings,
     instrument_pair: tuple[str, str],
     models: Sequence[Model],
+    transcriber: Transcriber | None,
     manifest: storage.Manifest,
 ) -> scoring.Result:
     """Score every system on all pairs of recordings of two instruments, except those that the manifest has already."""
     origin, target = instrument_pair
     models = [model for model in models if instrument_pair in model.instrument_pairs]
     pairs = _find_pairs(settings, instrument_pair, models)
+    events = _read_events(settings, pairs)
     fixed = equalizer.make_equalizer(settings, instrument_pair, models, pairs)
     predict_fns_for = make_predict_fns(models, target, pairs, settings.seconds)
 
-    scores, excerpts = {}, {}
+    scores, slices, excerpts = {}, [], {}
     audio_folder = settings.output / "audio" / f"{origin}_2_{target}"
     try:
         for index, pair in progress(enumerate(pairs), len(pairs), f"pieces, {origin} to {target}"):
@@ -87,27 +100,57 @@ def _evaluate_instruments(
             made_from = {
                 "audio": _fingerprints([pair]),
                 "equalizer": hashlib.sha256(fixed.differences[index].tobytes()).hexdigest(),
+                "notes": notes.events_hash(events.get(pair.piece)),
             }
             entry = manifest.entries.get(key, {})
-            if not _is_current(entry, made_from, index, pairs, excerpt_folder):
-                difference = fixed.differences[index]
+            if not _is_current(entry, made_from, index, pairs, excerpt_folder, transcriber is not None):
                 predict_fns, style_pairs = predict_fns_for(index)
-                piece_scores = _evaluate_piece(settings, pair, difference, predict_fns, excerpt_folder)
+                make_judge = (
+                    functools.partial(notes.Judge, transcriber, events.get(pair.piece)) if transcriber else None
+                )
+                piece_scores, piece_slices = _evaluate_piece(
+                    settings, pair, fixed.differences[index], predict_fns, make_judge, excerpt_folder
+                )
                 entry = {
                     **made_from,
                     "style": _fingerprints(style_pairs),
                     "scores": piece_scores,
+                    "slices": scoring.encode_slices(piece_slices),
                     "excerpts": excerpt_folder is not None,
                 }
                 manifest.entries[key] = entry
                 manifest.save_soon()
             scores[pair.piece] = entry["scores"]
+            slices.append(scoring.decode_slices(entry["slices"], entry["scores"]))
             if excerpt_folder:
                 excerpts[pair.piece] = excerpt_folder
     finally:
         manifest.save()
-    summary = scoring.summarize(list(scores.values()), settings.seed)
-    return scoring.Result(origin, target, scores, summary, excerpts, fixed.made_from)
+    distances = frechet.distances_by_system(slices, scoring.TARGET)
+    systems = scoring.system_names([model.label for model in models], settings.phases)
+    # A model that does not know these instruments cannot be the reference; the first that does is.
+    reference = scoring.choose_reference(systems, settings.reference) or scoring.choose_reference(systems, None)
+    return scoring.Result(
+        origin,
+        target,
+        scores,
+        scoring.summarize(list(scores.values()), settings.seed, distances),
+        excerpts,
+        fixed.made_from,
+        reference,
+        differences.compare(list(scores.values()), distances, reference, settings.seed),
+    )
+
+
+def _read_events(settings: EvaluationSettings, pairs: Sequence[RecordingPair]) -> dict[str, list[NoteEvent]]:
+    """Read the notes of the MIDI files, if they are asked for, and say how many pieces have none."""
+    if not settings.midi_path:
+        return {}
+    events = notes.read_events(settings.midi_path, pairs)
+    without = [pair.piece for pair in pairs if pair.piece not in events]
+    if without:
+        print(f"{len(without)} of {len(pairs)} pieces have no MIDI file in {settings.midi_path}, such as {without[0]}")
+    return events
 
 
 def _is_current(
@@ -116,17 +159,22 @@ def _is_current(
     index: int,
     pairs: Sequence[RecordingPair],
     excerpt_folder: Path | None,
+    with_notes: bool,
 ) -> bool:
     """Tell whether a piece was measured with what it would be measured with now, and its excerpts are there.
 
     Args:
         entry: what the manifest has of the piece, which an earlier version may have written.
-        made_from: the recordings and the equalizer.
+        made_from: the recordings, the equalizer and the notes.
         index: of the piece.
         pairs: all pieces; those that follow give the style.
         excerpt_folder: where its excerpts must be, or None.
+        with_notes: whether it must have the metrics of notes.
     """
-    if any(entry.get(key) != value for key, value in made_from.items()) or not scoring.are_scores(entry.get("scores")):
+    scores = entry.get("scores")
+    if any(entry.get(key) != value for key, value in made_from.items()) or not scoring.are_scores(scores, with_notes):
+        return False
+    if scoring.decode_slices(entry.get("slices"), scores) is None:
         return False
     style = entry.get("style")  # recordings of the pieces after this one, to the first in which the target sounds
     if not isinstance(style, list):
@@ -168,12 +216,13 @@ def _evaluate_piece(
     pair: RecordingPair,
     difference: np.ndarray,
     predict_fns: dict[str, PredictFn],
+    make_judge: Callable[[np.ndarray], notes.Judge] | None,
     excerpt_folder: Path | None,
-) -> scoring.Scores:
+) -> tuple[scoring.Scores, scoring.Slices]:
     """Score every system on one pair of recordings, and write the excerpts of it if there is a folder for them."""
     source, target = read_pair(pair, settings.seconds)
     outputs = list(scoring.run_systems(source, target, difference, predict_fns, settings.phases, settings.overlap))
-    scores = scoring.score_outputs(outputs, target)
+    scores, slices = scoring.score_outputs(outputs, target, make_judge(target) if make_judge else None)
     if excerpt_folder:
         report_page.write_excerpts(excerpt_folder, target, [output.audio for output in outputs], settings.excerpt)
-    return scores
+    return scores, slices

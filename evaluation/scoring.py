@@ -1,53 +1,27 @@
 """What is compared on a pair of recordings, its scores, and their summaries over pieces."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.stats
 
 import data
 from common.processor import available_cores
-from evaluation import metrics
+from evaluation import frechet, metrics, octaves
+from evaluation.differences import Differences
+from evaluation.intervals import Interval, bootstrap_interval
+from evaluation.measures import FRECHET, METRICS, piece_metrics
+from evaluation.notes import Judge
 from inference.settings import PhaseSettings
 from inference.transfer import PredictFn, resynthesize, transfer_log_magnitude
 
 INPUT, EQUALIZER, TRUTH = "input unchanged", "fixed equalizer", "true magnitude"
-N_RESAMPLES = 2000
-CONFIDENCE_LEVEL = 0.95
-
-
-class Metric(NamedTuple):
-    """A column of the tables.
-
-    Attributes:
-        title: its heading.
-        digits: digits to show after the point.
-        more_is_better: whether a higher value is better.
-    """
-
-    title: str
-    digits: int
-    more_is_better: bool = False
-
-    def format(self, value: float) -> str:
-        """Format a value for the tables; a dash where the metric is undefined."""
-        return f"{value:.{self.digits}f}" if np.isfinite(value) else "–"
-
-
-METRICS = {
-    "mae": Metric("MAE", 4),
-    "mae_audio": Metric("MAE of the audio", 4),
-    "log_spectral_distance": Metric("log-spectral distance (dB)", 2),
-    "spectral_convergence": Metric("spectral convergence", 3),
-    "multi_resolution_distance": Metric("multi-resolution STFT distance", 3),
-    "mfcc_distance": Metric("MFCC distance", 1),
-    "pitch_f_measure": Metric("pitches kept (F-measure)", 3, more_is_better=True),
-}
+TARGET = "true target"
 
 Scores = dict[str, dict[str, float]]  # by system and metric
+Slices = dict[str, np.ndarray]  # statistics of a piece's slices [shape=(n_slices, 48)], by system and of `TARGET`
 
 
 class Output(NamedTuple):
@@ -64,14 +38,6 @@ class Output(NamedTuple):
     audio: np.ndarray
 
 
-class Interval(NamedTuple):
-    """A mean over pieces and its confidence interval; NaN if a metric is undefined on all of them."""
-
-    mean: float
-    low: float
-    high: float
-
-
 Summary = dict[str, dict[str, Interval]]  # by system and metric
 
 
@@ -85,6 +51,8 @@ class Result(NamedTuple):
         summary: what `summarize` returns for them.
         excerpts: dict of piece to the folder of its excerpts, for the pieces on the page.
         equalizer: what the fixed equalizer was made from.
+        reference: the system that the others are compared with.
+        differences: what `differences.compare` returns for it.
     """
 
     origin: str
@@ -93,6 +61,13 @@ class Result(NamedTuple):
     summary: Summary
     excerpts: dict[str, Path]
     equalizer: str
+    reference: str = ""
+    differences: Differences = {}  # noqa: RUF012 (never changed)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of the summary."""
+        return list(next(iter(self.summary.values())))
 
     @property
     def size(self) -> str:
@@ -138,25 +113,69 @@ def run_systems(
             yield make_output(f"{label}, {phase.name}", generated, phase)
 
 
-def score_outputs(outputs: Sequence[Output], target: np.ndarray) -> Scores:
+def system_names(labels: Iterable[str], phases: Sequence[PhaseSettings]) -> list[str]:
+    """List the systems of `run_systems`, those of the models last.
+
+    Args:
+        labels: the models.
+        phases: the phases to compare.
+    """
+    truths = dict.fromkeys(["input", *(phase.name for phase in phases)])
+    models = [f"{label}, {phase.name}" for label in labels for phase in phases]
+    return [INPUT, EQUALIZER, *(f"{TRUTH}, {name}" for name in truths), *models]
+
+
+def choose_reference(systems: Sequence[str], wanted: str | None) -> str | None:
+    """Choose the system that the others are compared with.
+
+    Args:
+        systems: names, from `system_names`.
+        wanted: a system, or a model, whose first phase is meant; None for the first model.
+
+    Returns:
+        The name of the system; None if there is no such system.
+    """
+    if wanted is None:
+        return next(name for name in systems if name not in (INPUT, EQUALIZER) and not name.startswith(TRUTH))
+    return next((name for name in systems if name == wanted or name.startswith(f"{wanted}, ")), None)
+
+
+def score_outputs(outputs: Sequence[Output], target: np.ndarray, judge: Judge | None = None) -> tuple[Scores, Slices]:
     """Compute all metrics of the outputs for one piece, on all cores.
 
     Args:
         outputs: the output of each system.
         target: the true audio, float32 array [shape=(n_samples,)].
+        judge: compares notes with the MIDI file; None for no note metrics.
 
     Returns:
-        dict of system to dict of metric to value.
+        dict of system to dict of metric to value, and dict of system, and `TARGET`, to the statistics of its slices.
     """
     target_pitches = metrics.pitches(target)
+    target_image = data.log_magnitude(data.stft(target))
+    numbers = frechet.sounding_slices(target_image)
+
+    def score(output: Output) -> tuple[dict[str, float], np.ndarray]:
+        image = data.log_magnitude(data.stft(output.audio))
+        scores = _score_output(output, image, target, target_image, target_pitches)
+        scores |= judge.score(output.audio) if judge else {}
+        return scores, frechet.slice_statistics(data.expand_magnitude(image), numbers)
+
     with ThreadPoolExecutor(available_cores()) as pool:
-        scores = pool.map(lambda output: _score_output(output, target, target_pitches), outputs)
-        return {output.system: values for output, values in zip(outputs, scores, strict=True)}
+        scores, slices = zip(*pool.map(score, outputs), strict=True)
+    systems = [output.system for output in outputs]
+    target_slices = frechet.slice_statistics(data.expand_magnitude(target_image), numbers)
+    return dict(zip(systems, scores, strict=True)), {TARGET: target_slices, **dict(zip(systems, slices, strict=True))}
 
 
-def _score_output(output: Output, target: np.ndarray, target_pitches: np.ndarray) -> dict[str, float]:
-    image, target_image = (data.log_magnitude(data.stft(audio)) for audio in (output.audio, target))
+def _score_output(
+    output: Output, image: np.ndarray, target: np.ndarray, target_image: np.ndarray, target_pitches: np.ndarray
+) -> dict[str, float]:
+    """Compute the metrics of an output, except those of notes; images are log-magnitudes of finished audio."""
     magnitude, target_magnitude = data.expand_magnitude(image), data.expand_magnitude(target_image)
+    found = metrics.pitches(output.audio)
+    textures = octaves.texture_ratios(image, target_image)
+    levels = octaves.level_errors(magnitude, target_magnitude)
     return {
         "mae": metrics.mean_absolute_error(output.log_magnitude, target_image),
         "mae_audio": metrics.mean_absolute_error(image, target_image),
@@ -164,23 +183,42 @@ def _score_output(output: Output, target: np.ndarray, target_pitches: np.ndarray
         "spectral_convergence": metrics.spectral_convergence(magnitude, target_magnitude),
         "multi_resolution_distance": metrics.multi_resolution_distance(output.audio, target),
         "mfcc_distance": metrics.mfcc_distance(magnitude, target_magnitude),
-        "pitch_f_measure": metrics.pitch_f_measure(metrics.pitches(output.audio), target_pitches),
+        "texture_error": octaves.mean_error(textures - 1),
+        "level_error": octaves.mean_error(levels),
+        "pitch_f_measure": metrics.pitch_f_measure(found, target_pitches),
+        "pitch_jaccard": metrics.pitch_jaccard(found, target_pitches),
+        **{f"texture_{low}": float(value) for (low, _), value in zip(octaves.TEXTURE_BANDS, textures, strict=True)},
+        **{f"level_{low}": float(value) for (low, _), value in zip(octaves.LEVEL_BANDS, levels, strict=True)},
     }
 
 
-def are_scores(value: Any) -> bool:
-    """Tell whether a value that was read from a file is `Scores`."""
+def are_scores(value: Any, with_notes: bool = False) -> bool:
+    """Tell whether a value that was read from a file is `Scores`, with those of notes or without."""
     if not isinstance(value, dict) or not value:
         return False
     return all(
         isinstance(values, dict)
-        and list(values) == list(METRICS)
+        and list(values) == piece_metrics(with_notes)
         and all(type(number) in (float, int) and not np.isinf(number) for number in values.values())
         for values in value.values()
     )
 
 
-def summarize(scores: Sequence[Scores], seed: int) -> Summary:
+def encode_slices(slices: Slices) -> dict[str, str]:
+    """Encode the statistics of a piece's slices for a JSON file."""
+    return {system: frechet.encode(statistics) for system, statistics in slices.items()}
+
+
+def decode_slices(value: Any, systems: Iterable[str]) -> Slices | None:
+    """Invert `encode_slices` for a piece with these systems; None if the value is something else."""
+    if not isinstance(value, dict) or list(value) != [TARGET, *systems]:
+        return None
+    slices = {system: frechet.decode(text) for system, text in value.items()}
+    lengths = {None if statistics is None else len(statistics) for statistics in slices.values()}
+    return slices if len(lengths) == 1 and None not in lengths else None
+
+
+def summarize(scores: Sequence[Scores], seed: int, distances: frechet.Distances | None = None) -> Summary:
     """Compute means over pieces and their confidence intervals.
 
     A piece on which a metric is undefined (silence) is left out of that metric.
@@ -188,17 +226,21 @@ def summarize(scores: Sequence[Scores], seed: int) -> Summary:
     Args:
         scores: the scores of each piece.
         seed: seed of the resampling.
+        distances: what `frechet.distances_by_system` returns; None for no Fréchet distance.
 
     Returns:
         dict of system to dict of metric to interval.
     """
-    return {
-        system: {
-            metric: _mean_interval(np.array([piece[system][metric] for piece in scores], np.float64), seed)
-            for metric in METRICS
-        }
-        for system in scores[0]
-    }
+    summary: Summary = {}
+    for system, first in scores[0].items():
+        summary[system] = {}
+        for metric in METRICS:
+            if metric == FRECHET and distances:
+                summary[system][metric] = frechet.interval(distances[system])
+            elif metric in first:
+                values = np.array([piece[system][metric] for piece in scores], np.float64)
+                summary[system][metric] = bootstrap_interval(values, seed)
+    return summary
 
 
 def best_systems(summary: Summary) -> dict[str, set[str]]:
@@ -211,33 +253,12 @@ def best_systems(summary: Summary) -> dict[str, set[str]]:
         dict of metric to the systems with the best mean; none where the metric is undefined.
     """
     best = {}
-    for name, metric in METRICS.items():
-        means = {system: intervals[name].mean for system, intervals in summary.items() if not system.startswith(TRUTH)}
-        means = {system: mean for system, mean in means.items() if np.isfinite(mean)}
-        best_mean = (max if metric.more_is_better else min)(means.values(), default=None)
-        best[name] = {system for system, mean in means.items() if mean == best_mean}
+    for name in next(iter(summary.values())):
+        errors = {
+            system: METRICS[name].error(intervals[name].mean)
+            for system, intervals in summary.items()
+            if not system.startswith(TRUTH) and np.isfinite(intervals[name].mean)
+        }
+        least = min(errors.values(), default=None)
+        best[name] = {system for system, error in errors.items() if error == least}
     return best
-
-
-def _mean_interval(values: np.ndarray, seed: int) -> Interval:
-    """Compute the mean of the finite values, and its 95% percentile bootstrap interval (Efron 1979).
-
-    Args:
-        values: float64 array [shape=(n_pieces,)].
-        seed: seed of the resampling.
-    """
-    values = values[np.isfinite(values)]
-    if len(values) == 0:
-        return Interval(np.nan, np.nan, np.nan)
-    mean = float(values.mean())
-    if (values == values[0]).all():  # SciPy refuses a single value; equal ones have nothing to resample
-        return Interval(mean, mean, mean)
-    interval = scipy.stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=N_RESAMPLES,
-        confidence_level=CONFIDENCE_LEVEL,
-        method="percentile",
-        random_state=np.random.default_rng(seed),  # SciPy 1.15 renamed it to rng, and takes both
-    ).confidence_interval
-    return Interval(mean, float(interval.low), float(interval.high))

@@ -24,6 +24,8 @@ class EvaluationSettings:
         seconds: largest length of each piece.
         listen: number of pieces on the page.
         excerpt: seconds of each piece on the page.
+        midi_path: folder of the MIDI files that the audio was synthesized from, to compare notes with, or None.
+        reference: the system, or the model, that the others are compared with; None for the first model.
         seed: seed of the confidence intervals, and of the choice of slices for the fixed equalizer.
         overwrite: whether an evaluation with other settings may be replaced.
         recorded: the flags that decide about scores and excerpts, for the manifest.
@@ -41,6 +43,8 @@ class EvaluationSettings:
     seconds: float
     listen: int
     excerpt: float
+    midi_path: str | None
+    reference: str | None
     seed: int
     overwrite: bool
     recorded: dict[str, Any]

@@ -1,4 +1,5 @@
 import csv
+import importlib.util
 import json
 import re
 import shutil
@@ -6,13 +7,25 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from conftest import ORIGIN, OTHER, TARGET, one_line, read_json, run_script
+from conftest import (
+    ORIGIN,
+    OTHER,
+    TARGET,
+    note_messages,
+    one_line,
+    read_json,
+    run_script,
+    write_midi,
+    write_note,
+)
 
 import compute_features
 import data
 import evaluate
+import synthesize_audios
 from common.weights import save_model
-from evaluation import equalizer, scoring
+from evaluation import equalizer, transcriber
+from evaluation.measures import piece_metrics
 from evaluation.models import load_models
 from model import Generator
 
@@ -92,14 +105,24 @@ def test_every_system_has_all_metrics_on_all_pieces(evaluated):
             found = [row for row in rows if (row["target"], row["piece"]) == (target, piece)]
             assert {row["system"] for row in found} == names | baselines
             assert len(found) == len(names | baselines)
-    assert all(np.isfinite(float(row[name])) for row in rows for name in scoring.METRICS)
+    for row in rows:
+        names = piece_metrics(with_notes=False)
+        if row["target"] == OTHER:  # a steady tone has no texture, and no energy in some octaves
+            names = [name for name in names if not name.startswith(("texture", "level"))]
+        assert all(np.isfinite(float(row[name])) for name in names)
     for row in summary_of(output).values():
         values = [float(r["mae"]) for r in rows if (r["target"], r["system"]) == (row["target"], row["system"])]
         assert float(row["mae"]) == pytest.approx(np.mean(values))
         assert min(values) <= float(row["mae_low"]) <= float(row["mae"]) <= float(row["mae_high"]) <= max(values)
     table = (output / "summary.md").read_text()
     assert table.strip() in stdout
-    assert table.count("\n| ") == 4 + 4 + 4 + 2 + 2  # systems of both targets, and a heading each
+    # Three tables of the systems of both targets, with a heading each; and the differences from one of them.
+    assert table.count("\n| ") == 3 * (8 + 1 + 6 + 1) + 8 + 6
+    differences = read_csv(output / "differences.csv")
+    assert {(row["target"], row["reference"]) for row in differences} == {
+        (TARGET, "plain, input"),
+        (OTHER, "any, input"),
+    }
 
 
 def test_the_baselines_have_the_expected_scores(evaluated, material):
@@ -108,6 +131,11 @@ def test_the_baselines_have_the_expected_scores(evaluated, material):
     # The target is the source at half the level.
     assert float(unchanged["spectral_convergence"]) == pytest.approx(1 / GAIN - 1, rel=0.01)
     assert float(unchanged["pitch_f_measure"]) > 0.98
+    assert float(unchanged["pitch_jaccard"]) > 0.96
+    for low in (150, 300, 600, 1200):
+        assert float(unchanged[f"level_{low}"]) == pytest.approx(-20 * np.log10(GAIN), abs=0.1)
+        assert float(unchanged[f"texture_{low}"]) == pytest.approx(1, abs=0.15)
+        assert float(summary[TARGET, "true magnitude, input"][f"level_{low}"]) == pytest.approx(0, abs=0.1)
     images = []
     for piece in ("first", "second", "third"):
         pair = [read(material / "audios" / name / f"{piece}.wav") for name in (ORIGIN, TARGET)]
@@ -133,17 +161,29 @@ def test_the_same_command_again_measures_nothing_and_other_settings_are_refused(
     assert len(before) == (1 + 4 + 4) + (1 + 4 + 2)  # the target and the systems, of one piece, for each target
     record = (output / "evaluation.json").read_bytes()
     scores = (output / "scores.csv").read_bytes()
-    assert json.loads(record)["settings"]["format"] == 2  # what version 1 recorded is not mixed with this
+    assert json.loads(record)["settings"]["format"] == 3  # what earlier versions recorded is not mixed with this
     # As if the run had been killed before the last piece.
     entries = json.loads(record)
     removed = entries["entries"].pop(f"{ORIGIN}/{OTHER}/third")
     (output / "evaluation.json").write_text(json.dumps(entries))
     run_script("evaluate.py", *arguments, check=0)
-    assert read_json(output / "evaluation.json")["entries"][f"{ORIGIN}/{OTHER}/third"] == removed
+    measured = read_json(output / "evaluation.json")["entries"][f"{ORIGIN}/{OTHER}/third"]
+    assert json.dumps(measured) == json.dumps(removed)  # NaN is not equal to itself
     assert (output / "scores.csv").read_bytes() == scores
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.flac")} == before
     refused = run_script("evaluate.py", *arguments, "--overlap", 16, check=2)
     assert "overlap 32 then, 16 now" in one_line(refused.stderr)
+    # Another reference needs no measuring.
+    run_script("evaluate.py", *arguments, "--reference", "fixed equalizer", check=0)
+    assert {row["reference"] for row in read_csv(output / "differences.csv")} == {"fixed equalizer"}
+    assert (output / "scores.csv").read_bytes() == scores
+    run_script("evaluate.py", *arguments, check=0)
+    earlier = json.loads(record)
+    earlier["settings"]["format"] = 2
+    (output / "evaluation.json").write_text(json.dumps(earlier))
+    refused = run_script("evaluate.py", *arguments, check=2)
+    assert "format 2 then, 3 now" in one_line(refused.stderr) and "--overwrite" in refused.stderr
+    (output / "evaluation.json").write_bytes(record)
 
 
 def test_a_data_set_gives_its_validation_pieces_and_the_equalizer_of_its_training_pieces(tmp_path, call_script):
@@ -195,6 +235,8 @@ def test_a_data_set_gives_its_validation_pieces_and_the_equalizer_of_its_trainin
         ({"--phase": "guess"}, "argument --phase"),
         ({"--dataset_path": "."}, "not allowed with argument"),
         ({"--origin": OTHER}, "is for keyboard_acoustic to guitar_acoustic"),
+        ({"--midi_path": "nowhere"}, "--midi_path nowhere is not a folder"),
+        ({"--reference": "another"}, "--reference another is none of the systems: input unchanged; fixed equalizer;"),
     ],
 )
 def test_wrong_calls_are_one_line(material, tmp_path, call_script, changes, message):
@@ -232,7 +274,7 @@ def test_the_report_needs_no_other_file(evaluated):
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
     assert page.count("<audio ") == 9 + 7
     assert page.count("data:audio/flac;base64,") == 9 + 7
-    assert page.count("<img ") == 2 * (9 + 7) - 2  # a target has no difference from itself
+    assert page.count("<img ") == 2 * (9 + 7) - 2 + 2 * 2  # a target has no difference from itself; two charts each
     assert "$" not in re.sub(r"base64,[^\"]*", "", page)
 
 
@@ -282,8 +324,8 @@ def test_the_report_works_in_a_browser(evaluated, browser):
     from selenium.webdriver.support.ui import WebDriverWait
 
     browser.get((evaluated[0] / "report.html").as_uri())
-    assert len(browser.find_elements(By.CSS_SELECTOR, "table")) == 2
-    assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 8 + 6
+    assert len(browser.find_elements(By.CSS_SELECTOR, "table")) == 2 * 4
+    assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 3 * (8 + 6) + 7 + 5
     decoded = browser.execute_async_script(
         """
         const done = arguments[0], context = new OfflineAudioContext(1, 1, 44100);
@@ -297,13 +339,13 @@ def test_the_report_works_in_a_browser(evaluated, browser):
     assert len(decoded) == 16
     assert all(1.9 < seconds < 2.1 and peak > 0 for seconds, peak in decoded)
     assert browser.execute_script(
-        "return [...document.images].every("
-        "(image) => image.complete && image.naturalWidth > 150 && image.naturalHeight === 256)"
+        "return [...document.images].every((image) => image.complete && image.naturalWidth > 150 "
+        "&& image.naturalHeight === (image.closest('.chart') ? 400 : 256))"
     )
 
     # By keyboard alone: to the first button, by number, and pause.
     wait = WebDriverWait(browser, 20)
-    for _ in range(10):
+    for _ in range(20):  # each table can be scrolled
         browser.switch_to.active_element.send_keys(Keys.TAB)
         if browser.switch_to.active_element.tag_name == "button":
             break
@@ -331,3 +373,60 @@ def test_the_report_works_in_a_browser(evaluated, browser):
     assert brightness["light"][0] > 600 > 200 > brightness["light"][1]
     assert brightness["dark"][0] < 200 < 600 < brightness["dark"][1]
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def test_notes_are_compared_with_the_midi_files(tmp_path, call_script):
+    for name in ("onnxruntime", "mir_eval", "basic_pitch"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"needs {name}: {transcriber.INSTALL}")
+    for pitch in range(55, 80):
+        for instrument in (ORIGIN, TARGET):
+            write_note(tmp_path / "notes", instrument, pitch, 100, harmonics=6)
+    for number, piece in enumerate(("first", "second")):
+        melody = [60, 64, 67, 72, 71, 67, 64, 60]
+        events = [
+            message
+            for step, pitch in enumerate(melody)
+            for message in note_messages(240 * step, 240 * step + 230, pitch + number)
+        ]
+        write_midi(tmp_path / "midi" / f"{piece}.mid", [events])
+    words = ("--nsynth_path", tmp_path / "notes", "--midi_path", tmp_path / "midi", "--transpose", 2)
+    instruments = ("--instruments", ORIGIN, TARGET)
+    assert call_script(synthesize_audios, *words, "--audios_path", tmp_path / "audios", *instruments)[0] == 0
+    for instrument in (ORIGIN, TARGET):
+        shutil.copy(tmp_path / "audios" / instrument / "first.wav", tmp_path / "audios" / instrument / "third.wav")
+    write_model(tmp_path, "model", [TARGET])
+    models = ("--model", tmp_path / "model", "--audios_path", tmp_path / "audios", "--output", tmp_path / "out")
+    arguments = (*models, "--midi_path", tmp_path / "midi", "--listen", 1, "--excerpt", 1)
+    status, stdout, errors = call_script(evaluate, *arguments)
+    assert status == 0, errors
+    assert "1 of 3 pieces have no MIDI file" in stdout and "such as third" in stdout
+    assert "notes, relative to the target" in stdout
+    rows = {(row["piece"], row["system"]): row for row in read_csv(tmp_path / "out" / "scores.csv")}
+    for piece in ("first", "second"):
+        unchanged = rows[piece, "input unchanged"]
+        # Without the transposition, which synthesis.json has, no pitch would be right.
+        assert float(unchanged["notes_f"]) > 0.8 and float(unchanged["onsets_f"]) > 0.8
+        assert float(unchanged["notes_f_relative"]) == pytest.approx(
+            float(unchanged["notes_f"]) / float(unchanged["target_notes_f"])
+        )
+    assert rows["third", "input unchanged"]["notes_f"] == "nan"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "against the MIDI files of 2 pieces" in page
+    scores = (tmp_path / "out" / "scores.csv").read_bytes()
+    measured = (tmp_path / "out" / "evaluation.json").read_bytes()
+    assert call_script(evaluate, *arguments)[0] == 0
+    assert (tmp_path / "out" / "scores.csv").read_bytes() == scores
+    assert (tmp_path / "out" / "evaluation.json").read_bytes() == measured
+    status, _, errors = call_script(evaluate, *models, "--listen", 1, "--excerpt", 1)
+    assert status == 2 and "midi_path" in one_line(errors)
+
+
+def test_a_missing_transcriber_is_one_line_before_anything_is_measured(material, tmp_path, call_script, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "basic_pitch" else find_spec(name))
+    arguments = ("--model", material / "plain", "--audios_path", material / "audios", "--output", tmp_path / "out")
+    status, _, errors = call_script(evaluate, *arguments, "--midi_path", material)
+    assert status == 2
+    assert "basic_pitch: pip install -r requirements-notes.txt && pip install --no-deps" in one_line(errors)
+    assert not (tmp_path / "out").exists()

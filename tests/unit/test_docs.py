@@ -31,7 +31,7 @@ SCRIPTS = (
     "evaluate.py",
 )
 SHARED_FLAGS = {"predict_multitarget.py": "predict.py"}  # whose flags a script has, too
-FOREIGN_FLAGS = {"--help", "--logdir"}  # --logdir: of tensorboard
+FOREIGN_FLAGS = {"--help", "--logdir", "--no"}  # --logdir: of tensorboard; --no-deps: of pip
 MAX_README_LINES, MAX_WIDTH = 250, 120
 # Stems as in "colour" and "normalised". "Analyses" may be a noun, and "synthesis" is one.
 BRITISH = re.compile(

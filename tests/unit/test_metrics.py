@@ -3,6 +3,8 @@ import pytest
 
 import data
 from evaluation import metrics, scoring
+from evaluation.intervals import Interval
+from evaluation.measures import METRICS
 
 
 def noise(seconds=2.0, level=0.1, seed=0):
@@ -72,6 +74,17 @@ def test_pitches_of_sines_are_found_and_compared():
     assert metrics.pitch_f_measure(transposed[:, 10:-10], middle) == 0
 
 
+def test_the_jaccard_index_is_common_pitches_over_all():
+    found, target = np.zeros((2, 72, 4), bool)
+    found[0], target[0, :3] = True, True  # three in common, one too much
+    target[5, 0] = True  # one too few
+    assert metrics.pitch_jaccard(found, target) == 3 / 5
+    assert metrics.pitch_f_measure(found, target) == 2 * 3 / (4 + 4)
+    assert metrics.pitch_jaccard(target, target) == 1
+    assert metrics.pitch_jaccard(found & False, target & False) == 1
+    assert metrics.pitch_jaccard(found, target & False) == 0
+
+
 def test_overtones_are_no_pitches():
     tone = sum(sines([45 + offset], level=0.2 / n) for n, offset in enumerate((0, 12, 19.02, 24), 1))
     found = metrics.pitches(tone)[:, 10:-10]
@@ -117,7 +130,7 @@ def test_silence_has_no_distance_to_a_silent_target_and_no_pitches():
 
 
 def scores_of(values):
-    return [{"system": dict.fromkeys(scoring.METRICS, float(value))} for value in values]
+    return [{"system": dict.fromkeys(METRICS, float(value))} for value in values]
 
 
 def test_intervals_are_those_of_resampled_pieces():
@@ -142,13 +155,25 @@ def test_a_piece_without_a_value_is_left_out_of_that_metric():
     assert np.isnan(scoring.summarize(scores_of([np.nan]), seed=0)["system"]["mae"][0])
 
 
+def test_the_best_systems_are_nearest_to_an_ideal_value():
+    values = {"smooth": 0.3, "rough": 1.5, "right": 0.9, f"{scoring.TRUTH}, input": 1.0}
+    summary = {system: {"texture_300": Interval(value, value, value)} for system, value in values.items()}
+    assert scoring.best_systems(summary) == {"texture_300": {"right"}}
+
+
+def test_the_distance_of_slices_is_one_of_all_pieces():
+    distances = {"system": (4.0, np.array([3.9, 4.1]))}
+    scores = [{"system": {"mae": 1.0}}, {"system": {"mae": 2.0}}]
+    summary = scoring.summarize(scores, 0, distances)["system"]
+    assert list(summary) == ["mae", "frechet_distance"]
+    assert summary["frechet_distance"].low < summary["frechet_distance"].mean == 4.0
+    assert list(scoring.summarize(scores, 0)["system"]) == ["mae"]
+
+
 def test_the_best_systems_have_the_least_error_or_the_most_agreement_and_do_not_know_the_target():
     values = {"first": 2.0, "second": 1.0, "third": 1.0, "silent": np.nan, f"{scoring.TRUTH}, input": 0.0}
     values[f"{scoring.TRUTH}, other"] = 3.0
-    summary = {
-        system: dict.fromkeys(scoring.METRICS, scoring.Interval(value, value, value))
-        for system, value in values.items()
-    }
+    summary = {system: dict.fromkeys(METRICS, Interval(value, value, value)) for system, value in values.items()}
     for name, best in scoring.best_systems(summary).items():
-        assert best == ({"first"} if name == "pitch_f_measure" else {"second", "third"})
+        assert best == ({"first"} if METRICS[name].more_is_better else {"second", "third"})
     assert scoring.best_systems({"silent": summary["silent"]})["mae"] == set()

@@ -11,9 +11,11 @@ import soundfile
 
 import data
 from common.cli import UserError
-from evaluation import report, report_page, scoring
+from evaluation import differences, octaves, report, report_page, report_tables, scoring
+from evaluation.measures import LEVEL, MAIN, METRICS, NOTES, TEXTURE, of_table, piece_metrics
 
 SYSTEMS = (scoring.INPUT, scoring.EQUALIZER, f"{scoring.TRUTH}, input", "first, input", "second, input")
+LABELS = {MAIN: "Scores", TEXTURE: "Texture", LEVEL: "Level", NOTES: "Notes"}
 LEVELS = {"true target": 0.05, **{system: 0.1 * number for number, system in enumerate(SYSTEMS, 1)}}
 
 
@@ -21,17 +23,20 @@ def tone(level, seconds=2.0, frequency=1000.0):
     return (level * np.sin(2 * np.pi * frequency * np.arange(round(seconds * 44_100)) / 44_100)).astype(np.float32)
 
 
-def make_result(folder, piece="piece", systems=SYSTEMS, excerpts=True):
+def make_result(folder, piece="piece", systems=SYSTEMS, excerpts=True, with_notes=False):
     """Makes the result of an evaluation in which each version has its own level, by which it is recognized."""
     scores = {
-        system: {metric: number + 0.1 * column for column, metric in enumerate(scoring.METRICS)}
+        system: {metric: number + 0.1 * column for column, metric in enumerate(piece_metrics(with_notes))}
         for number, system in enumerate(systems, 1)
     }
     if excerpts:
         outputs = [tone(LEVELS[system]) for system in systems]
         report_page.write_excerpts(folder, tone(LEVELS["true target"]), outputs, 1.0)
-    summary = scoring.summarize([scores], 0)
-    return scoring.Result("keyboard_acoustic", "guitar_acoustic", {piece: scores}, summary, {piece: folder}, "x")
+    distances = {system: (5.0 + number, np.array([5.0, 6.0])) for number, system in enumerate(systems)}
+    summary = scoring.summarize([scores], 0, distances)
+    compared = differences.compare([scores], distances, "first, input", 0)
+    names = ("keyboard_acoustic", "guitar_acoustic")
+    return scoring.Result(*names, {piece: scores}, summary, {piece: folder}, "x", "first, input", compared)
 
 
 def cards(page):
@@ -60,18 +65,29 @@ def test_each_version_has_its_own_name_sound_and_scores(tmp_path):
         if name == "true target":
             assert not scores
         else:
-            values = [SYSTEMS.index(name) + 1 + 0.1 * column for column in range(len(scoring.METRICS))]
-            shown = [metric.format(value) for metric, value in zip(scoring.METRICS.values(), values, strict=True)]
-            assert scores == shown
+            names = piece_metrics(with_notes=False)
+            values = {metric: SYSTEMS.index(name) + 1 + 0.1 * column for column, metric in enumerate(names)}
+            shown = {metric: METRICS[metric].format(value) for metric, value in values.items()}
+            by_octave = [" ".join(shown[metric] for metric in of_table(names, table)) for table in (TEXTURE, LEVEL)]
+            assert scores == [*(shown[metric] for metric in of_table(names, MAIN)), *by_octave]
 
 
 def test_the_page_says_how_long_its_excerpts_are_and_which_scores_are_better(tmp_path):
     page = report_page.render([make_result(tmp_path / "audio")], {})
     assert "An excerpt of 1.0 s, " in page
-    better = dict(re.findall(r'<th scope="col">(.*?) <span aria-label="(\w+ is better">.)</span>', page))
-    assert better == {
-        metric.title: 'more is better">↑' if name == "pitch_f_measure" else 'less is better">↓'
-        for name, metric in scoring.METRICS.items()
+    for table in (MAIN, TEXTURE, LEVEL):
+        (part,) = re.findall(f'aria-label="{LABELS[table]}, .*?</table>', page)
+        better = re.findall(r'<th scope="col">(.*?) <span aria-label="(.*?)">(.*?)</span>', part)
+        expected = {
+            MAIN: lambda metric: ("more is better", "↑") if metric.more_is_better else ("less is better", "↓"),
+            TEXTURE: lambda metric: ("1 is best", "→ 1"),
+            LEVEL: lambda metric: ("0 is best", "→ 0"),
+        }[table]
+        names = of_table(METRICS, table)
+        assert better == [(METRICS[name].title, *expected(METRICS[name])) for name in names]
+    assert {name for name in of_table(METRICS, MAIN) if METRICS[name].more_is_better} == {
+        "pitch_f_measure",
+        "pitch_jaccard",
     }
 
 
@@ -85,13 +101,67 @@ def test_tables_hold_every_score_and_interval(tmp_path):
         summary = list(csv.DictReader(file))
     assert [row["system"] for row in summary] == list(SYSTEMS)
     for number, (row, means) in enumerate(zip(rows, summary, strict=True), 1):
-        for column, metric in enumerate(scoring.METRICS):
+        for column, metric in enumerate(piece_metrics(with_notes=False)):
             value = number + 0.1 * column
             names = (metric, f"{metric}_low", f"{metric}_high")
             assert [float(row[metric])] * 3 == [float(means[name]) for name in names] == pytest.approx([value] * 3)
+    assert [float(row["frechet_distance"]) for row in summary] == [5, 6, 7, 8, 9]
     table = (tmp_path / "out" / "summary.md").read_text()
-    assert table.count("\n| ") == 1 + len(SYSTEMS)
-    assert all(f" | {metric.title} " in table for metric in scoring.METRICS.values())
+    assert table.count("\n| ") == 3 * (1 + len(SYSTEMS)) + len(SYSTEMS)  # of the differences, the reference has no row
+    assert all(f" | {METRICS[name].title} " in table for name in result.metrics)
+    with open(tmp_path / "out" / "differences.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["system"] for row in rows} == {*SYSTEMS} - {"first, input"}
+    assert [row["metric"] for row in rows if row["system"] == "second, input"] == result.metrics
+    (row,) = [row for row in rows if (row["system"], row["metric"]) == ("second, input", "mae")]
+    assert (row["reference"], row["pieces"], row["verdict"]) == ("first, input", "1", "undecided")
+    assert float(row["difference"]) == float(row["difference_low"]) == pytest.approx(1.0)
+
+
+def test_notes_have_a_table_of_their_own_with_what_the_target_reaches(tmp_path):
+    assert 'aria-label="Notes, ' not in report_page.render([make_result(tmp_path / "audio")], {})
+    result = make_result(tmp_path / "audio", with_notes=True)
+    page = report_page.render([result], {})
+    (part,) = re.findall('aria-label="Notes, .*?</table>', page)
+    assert all(f">{METRICS[name].title} <" in part for name in of_table(METRICS, NOTES))
+    reached = result.summary[SYSTEMS[0]]
+    for name in ("target_notes_f", "target_onsets_f"):
+        assert METRICS[name].format(reached[name].mean) in report_tables.notes_caption(result)
+    assert "notes, relative to the target" in report.markdown([result])
+    assert report_tables.notes_caption(result) in report.markdown([result])
+
+
+def test_charts_show_texture_and_level_of_what_does_not_use_the_target(tmp_path):
+    from PIL import Image
+
+    page = report_page.render([make_result(tmp_path / "audio", with_notes=True)], {})
+    charts = re.findall(r'<figure class="chart">.*?</figure>', page)
+    assert page.index('class="chart"') < page.index("<table>")  # where people look first
+    for chart, table in zip(charts, (TEXTURE, LEVEL), strict=True):
+        pictures = re.findall(r'base64,([^"]*)"', chart)
+        dark, light = (np.array(Image.open(io.BytesIO(base64.b64decode(url))).convert("L")) for url in pictures)
+        assert dark[0, 0] < 60 and light[0, 0] > 230
+        alternative = re.search('alt="([^"]*)"', chart)[1]
+        names = of_table(METRICS, table)
+        for number, system in enumerate(SYSTEMS, 1):
+            first = METRICS[names[0]].format(number + 0.1 * piece_metrics(True).index(names[0]))
+            assert (f"{system}: {first}" in alternative) == (not system.startswith(scoring.TRUTH))
+    legend = re.findall(r'<li><span style="background: (#\w+)"></span>(.*?)</li>', page)
+    assert [name for _, name in legend] == [system for system in SYSTEMS if not system.startswith(scoring.TRUTH)]
+    assert len({color for color, _ in legend}) == len(legend)
+
+
+def test_differences_say_what_is_decided(tmp_path):
+    scores = [{system: {"mae": 0.1 * piece + column} for column, system in enumerate("ab")} for piece in range(6)]
+    compared = differences.compare(scores, {}, "a", 0)
+    summary = scoring.summarize(scores, 0)
+    pieces = dict(zip("123456", scores, strict=True))
+    result = scoring.Result("x", "y", pieces, summary, {}, "z", "a", compared)
+    assert "| b | +1.0000 [+1.0000, +1.0000] worse |" in report.markdown([result])
+    few = result._replace(scores={"1": scores[0]})
+    assert "With fewer than 6 pieces, nothing is." in report_tables.differences_caption(few)
+    assert "nothing is" not in report_tables.differences_caption(result)
+    assert octaves.TEXTURE_AIM == 0.15 and octaves.LEVEL_AIM == 1.5  # what the page says of the aims
 
 
 def test_buttons_play_the_version_that_they_name(tmp_path):

@@ -1,0 +1,84 @@
+"""Measures by octave band, which show what a mean absolute error does not: texture and level."""
+
+import math
+
+import numpy as np
+
+import data
+
+# Low and high frequency in Hz. NSynth's notes have nothing above 8 kHz.
+TEXTURE_BANDS = ((150, 300), (300, 600), (600, 1200), (1200, 2400), (2400, 4800), (4800, 9600))
+LEVEL_BANDS = ((0, 150), *TEXTURE_BANDS)
+TEXTURE_AIM, LEVEL_AIM = 0.15, 1.5  # how far from 1, and from 0 dB, is near enough
+TEXTURE_FRAMES = 9  # of the moving mean: 104 ms
+LEAST_TEXTURE = 0.002  # of log-magnitude, 0.2 dB: rounding to 16 bit has half of that
+
+
+def texture(log_magnitude: np.ndarray) -> np.ndarray:
+    """Compute the fast changes over time in each octave.
+
+    They are the log-magnitude minus its centered moving mean over 9 frames, in the frames that have four neighbors on
+    each side. The texture is their standard deviation over time, root mean square over the bins of the octave. A
+    definition of this project: vibrato, beats and noise have much of it, a smooth average of what is possible little.
+
+    Args:
+        log_magnitude: float array [shape=(256, n_frames)] in [0, 1].
+
+    Returns:
+        float64 array [shape=(6,)], by `TEXTURE_BANDS`, on the scale of the log-magnitude; NaN with fewer than 10
+        frames.
+    """
+    margin = TEXTURE_FRAMES // 2
+    if log_magnitude.shape[1] <= TEXTURE_FRAMES:
+        return np.full(len(TEXTURE_BANDS), np.nan)
+    means = np.lib.stride_tricks.sliding_window_view(log_magnitude, TEXTURE_FRAMES, axis=1).mean(axis=-1)
+    changes = np.asarray(log_magnitude[:, margin:-margin] - means, np.float64)
+    variances = changes.var(axis=1)
+    return np.sqrt([variances[_bins(*band)].mean() for band in TEXTURE_BANDS])
+
+
+def texture_ratios(log_magnitude: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Compute the texture of each octave over that of the target: 1 is right, 0 is smooth.
+
+    Args:
+        log_magnitude: float array [shape=(256, n_frames)] in [0, 1].
+        target: float array of the same shape and range.
+
+    Returns:
+        float64 array [shape=(6,)], by `TEXTURE_BANDS`; NaN where the target has a texture below 0.002: it is silent, or
+        a steady tone.
+    """
+    textures, target_textures = texture(log_magnitude), texture(target)
+    target_textures[target_textures < LEAST_TEXTURE] = np.nan
+    return textures / target_textures
+
+
+def level_errors(magnitude: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Compute the level of each band relative to the target: 10 log10 of the ratio of their energies.
+
+    Args:
+        magnitude: float array [shape=(256, n_frames)]; a full-scale sine is 1.
+        target: float array of the same shape.
+
+    Returns:
+        float64 array [shape=(7,)] in dB, by `LEVEL_BANDS`; NaN where the target's mean power is below -96 dB of full
+        scale. An output with less counts as -96 dB.
+    """
+    floor = data.AMIN**2
+    powers, target_powers = (
+        np.array([np.square(values[_bins(*band)], dtype=np.float64).mean() for band in LEVEL_BANDS])
+        for values in (magnitude, target)
+    )
+    target_powers[target_powers < floor] = np.nan
+    return 10 * np.log10(np.maximum(powers, floor) / target_powers)
+
+
+def mean_error(errors: np.ndarray) -> float:
+    """Compute the mean of the magnitudes of the finite errors; NaN if there are none."""
+    errors = errors[np.isfinite(errors)]
+    return float(np.abs(errors).mean()) if len(errors) else float("nan")
+
+
+def _bins(low: int, high: int) -> slice:
+    """Return the bins whose frequency is at least `low` and below `high`, in Hz."""
+    return slice(*(math.ceil(frequency * data.N_FFT / data.SAMPLE_RATE) for frequency in (low, high)))
