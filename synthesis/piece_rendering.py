@@ -11,11 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import soxr
-
 from common import failures, storage
-from common.audio import BLOCK_SAMPLES, PEAK_LEVEL, open_to_write
 from common.cli import UserError, report_failures
 from common.process_cache import Key
 from common.workers import Pool, Workers
@@ -23,6 +19,7 @@ from data import LONGEST_PIECE, SAMPLE_RATE
 from synthesis.midi import arrange, read_midi
 from synthesis.note_cache import SYNTHESIZERS
 from synthesis.notes import NOTE_RATE, NoteSynthesizer
+from synthesis.piece_writing import write_mixes
 
 MANIFEST_NAME = "synthesis.json"
 MIDI_EXTENSIONS = (".mid", ".midi")
@@ -189,7 +186,7 @@ def synthesize_piece(
     if minutes > max_minutes:
         raise PieceError(f"lasts {minutes:.4g} minutes; --max_minutes {max_minutes:g} is the most that is played")
     mixes = {instrument: synthesizer.render(playable, instrument) for instrument in targets}
-    factor, n_samples = _write_mixes(mixes, targets)
+    factor, n_samples = write_mixes(mixes, synthesizer.bank.sample_rate, targets)
     return {
         "notes": len(playable),
         "left_out": n_left_out,
@@ -197,42 +194,6 @@ def synthesize_piece(
         "factor": round(factor, 6),
         "seconds": round(n_samples / SAMPLE_RATE, 3),
     }
-
-
-def _write_mixes(mixes: Mapping[str, np.ndarray], targets: Mapping[str, Path]) -> tuple[float, int]:
-    """Resample the 16 kHz mixes of a piece and write them, all scaled by one factor so that none clips.
-
-    One factor keeps the levels of the instruments comparable. It comes from the peak before resampling, which may
-    overshoot; where that would clip, all are written again with a smaller factor.
-
-    Returns:
-        The factor, and the number of samples of each file.
-    """
-    factor = PEAK_LEVEL / max(PEAK_LEVEL, *(float(np.abs(mix).max()) for mix in mixes.values()))
-    remaining = list(targets)
-    while remaining:
-        instrument = remaining.pop(0)
-        with storage.atomic_write(targets[instrument], durable=False) as partial:
-            peak, n_samples = _write_resampled(partial, mixes[instrument], factor)
-        if peak > 1:
-            factor *= PEAK_LEVEL / peak
-            remaining = list(targets)
-    return factor, n_samples
-
-
-def _write_resampled(path: Path, mix: np.ndarray, factor: float) -> tuple[float, int]:
-    """Write a 16 kHz mix times a factor at 44.1 kHz, block by block; return its peak and its number of samples."""
-    resampler = soxr.ResampleStream(NOTE_RATE, SAMPLE_RATE, 1, dtype="float32")
-    peak, n_samples = 0.0, 0
-    with open_to_write(path, SAMPLE_RATE, 1, "PCM_16") as file:
-        for first in range(0, len(mix), BLOCK_SAMPLES):
-            is_last = first + BLOCK_SAMPLES >= len(mix)
-            block = resampler.resample_chunk(mix[first : first + BLOCK_SAMPLES], last=is_last)
-            block *= np.float32(factor)
-            peak = max(peak, float(block.max(initial=0)), -float(block.min(initial=0)))
-            n_samples += len(block)
-            file.write(block)
-    return peak, n_samples
 
 
 def _synthesize_job(
@@ -289,6 +250,8 @@ def _open_manifest(
         # Other notes have other gains.
         "gains": {name: round(gain, 6) for name, gain in synthesizer.gains.items()},
     }
+    if synthesizer.bank.sample_rate != NOTE_RATE:  # the one rate of runs that did not record it
+        settings["note_rate"] = synthesizer.bank.sample_rate
     manifest = storage.Manifest(folder / MANIFEST_NAME, settings, overwrite)
     if not overwrite:
         manifest.refuse_foreign_files(path for paths in targets.values() for path in paths.values() if path.exists())

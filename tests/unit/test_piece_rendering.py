@@ -11,7 +11,8 @@ from conftest import ORIGIN, TARGET, note_messages, read_json, write_midi, write
 
 import synthesize_audios
 from common import storage
-from synthesis import piece_rendering
+from synthesis import piece_rendering, piece_writing
+from synthesis.notes import NoteBank
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +105,14 @@ def test_names_may_hold_line_breaks_and_other_bytes(synthesize, midi, tmp_path):
 def test_a_full_disk_is_a_line_for_each_piece(synthesize, midi, tmp_path, monkeypatch):
     synthesize()
     errors = [soundfile.LibsndfileError(2), OSError(errno.ENOSPC, "No space left on device")]
-    write = piece_rendering._write_resampled
+    write = piece_writing._write_mix
 
-    def fill(path, mix, factor):
+    def fill(path, *arguments):
         if TARGET in str(path):
             raise errors.pop()
-        return write(path, mix, factor)
+        return write(path, *arguments)
 
-    monkeypatch.setattr(piece_rendering, "_write_resampled", fill)
+    monkeypatch.setattr(piece_writing, "_write_mix", fill)
     status, _, err = synthesize("--overwrite", "--jobs", 1)
     assert status == 1
     assert len(err) == 3
@@ -181,6 +182,36 @@ def test_the_manifest_is_not_written_for_each_piece(synthesize, tmp_path, monkey
     assert synthesize()[0] == 0
     assert saves[0] == 0 and saves[-1] == 30
     assert len(saves) <= 3
+
+
+def test_notes_of_44_kilohertz_are_mixed_and_written_without_resampling(call_script, midi, tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    noise = rng.integers(-9_000, 9_000, 4 * 44_100).astype(np.int16)  # what any filter would change
+    for instrument in (ORIGIN, TARGET):
+        soundfile.write(folder / f"{instrument}_000-060-100.wav", noise, 44_100, subtype="PCM_16")
+    words = ("--nsynth_path", folder, "--midi_path", midi, "--audios_path", tmp_path / "audios")
+    assert call_script(synthesize_audios, *words, "--instruments", ORIGIN, TARGET)[0] == 0
+    settings = read_json(tmp_path / "audios" / "synthesis.json")["settings"]
+    assert settings["note_rate"] == 44_100
+    gain = np.float32(NoteBank.load(folder, {ORIGIN: 0, TARGET: 0}).gains()[ORIGIN] / 32_768)
+    for instrument in (ORIGIN, TARGET):
+        written, rate = soundfile.read(tmp_path / "audios" / instrument / "b.wav", dtype="int16")
+        assert rate == 44_100 and len(written) == 44_100 + 2_205  # 1 s held, 50 ms released
+        expected = np.floor(noise[:44_100].astype(np.float32) * gain * np.float32(32_768))  # as libsndfile rounds
+        np.testing.assert_array_equal(written[:44_100], expected)
+
+
+def test_one_note_of_a_high_rate_raises_that_of_the_run(call_script, midi, tmp_path):
+    write_note(tmp_path / "notes", ORIGIN, 60, 100)
+    time = np.arange(4 * 48_000) / 48_000
+    soundfile.write(tmp_path / "notes" / f"{TARGET}_000-060-100.wav", 0.3 * np.sin(2 * np.pi * 9_000 * time), 48_000)
+    words = ("--nsynth_path", tmp_path / "notes", "--midi_path", midi, "--audios_path", tmp_path / "audios")
+    assert call_script(synthesize_audios, *words, "--instruments", ORIGIN, TARGET)[0] == 0
+    written, _ = soundfile.read(tmp_path / "audios" / TARGET / "b.wav")
+    assert np.argmax(np.abs(np.fft.rfft(written[:44_100]))) == 9_000  # above what 16 kHz could hold
+    assert len(written) == soundfile.info(tmp_path / "audios" / ORIGIN / "b.wav").frames
 
 
 def test_float_notes_sound_and_silent_ones_are_reported(call_script, midi, tmp_path):
