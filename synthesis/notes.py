@@ -209,6 +209,19 @@ def _naming(path: str | Path) -> Iterator[None]:
         raise UserError(f"{path}: {failures.describe(error)}") from None
 
 
+def detune(recording: np.ndarray, cents: float) -> np.ndarray:
+    """Play a note faster or slower, so that its pitch changes by cents; its start stays.
+
+    Args:
+        recording: int16 array [shape=(n_samples,)].
+        cents: hundredths of a semitone.
+
+    Returns:
+        float32 array [shape=(n_samples / 2 ** (cents / 1200),)] on the scale of the recording.
+    """
+    return soxr.resample(recording.astype(np.float32), 2 ** (cents / 1200), 1.0)
+
+
 class NoteSynthesizer:
     """Plays note events with the recordings of a `NoteBank`.
 
@@ -239,12 +252,13 @@ class NoteSynthesizer:
             return float("inf")
         return max(min(event.end, event.start + self.bank.longest / self.bank.sample_rate) for event in events)
 
-    def render(self, events: Sequence[NoteEvent], instrument: str) -> np.ndarray:
+    def render(self, events: Sequence[NoteEvent], instrument: str, cents: Sequence[float] | None = None) -> np.ndarray:
         """Play events with one instrument.
 
         Args:
             events: notes that are all `playable`.
             instrument: its name.
+            cents: by how many cents each MIDI pitch is out of tune, if any is.
 
         Returns:
             float32 array [shape=(n_samples,)] at the rate of the notes, equally long for all instruments, with the last
@@ -253,8 +267,12 @@ class NoteSynthesizer:
         sample_rate = self.bank.sample_rate
         spans = [(round(event.start * sample_rate), self._count_samples(event)) for event in events]
         mix = np.zeros(max(start + n_samples for start, n_samples in spans), dtype=np.float32)
+        detuned: dict[tuple[str, int, int], np.ndarray] = {}
         for event, (start, n_samples) in zip(events, spans, strict=True):
-            recording = self.bank.recordings[self.bank.nearest(instrument, event.pitch, event.velocity)][:n_samples]
+            key = self.bank.nearest(instrument, event.pitch, event.velocity)
+            if cents is not None and key not in detuned:
+                detuned[key] = detune(self.bank.recordings[key], cents[event.pitch])
+            recording = (self.bank.recordings if cents is None else detuned)[key][:n_samples]
             ramp = self._ramp[-len(recording) :]
             body = start + len(recording) - len(ramp)
             mix[start:body] += recording[: len(recording) - len(ramp)]

@@ -16,10 +16,12 @@ from common.cli import UserError, report_failures
 from common.process_cache import Key
 from common.workers import Pool, Workers
 from data import LONGEST_PIECE, SAMPLE_RATE
+from synthesis.effect_filters import detunings
+from synthesis.effects import Effects, draw
 from synthesis.midi import arrange, read_midi
 from synthesis.note_cache import SYNTHESIZERS
 from synthesis.notes import NOTE_RATE, NoteSynthesizer
-from synthesis.piece_writing import write_mixes
+from synthesis.piece_writing import write_changed, write_mixes
 
 MANIFEST_NAME = "synthesis.json"
 MIDI_EXTENSIONS = (".mid", ".midi")
@@ -33,12 +35,20 @@ class Arrangement(NamedTuple):
         duration_rate: 2 holds notes twice as long.
         transpose: semitones.
         sustain: whether the sustain pedal is honored.
+        effects: what changes the sound of some instruments, if anything does.
     """
 
     playback_speed: float = 1.0
     duration_rate: float = 1.0
     transpose: int = 0
     sustain: bool = True
+    effects: Effects | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the manifest says of it."""
+        settings = self._asdict()
+        effects = settings.pop("effects")
+        return {**settings, **(effects.settings() if effects else {})}
 
 
 class PieceError(Exception):
@@ -172,7 +182,7 @@ def synthesize_piece(
         PieceError: if there is nothing to write, or too much.
         OSError: if the MIDI file cannot be read, or audio not be written; `failures.expected` has other types.
     """
-    *changes, sustain = arrangement
+    *changes, sustain, effects = arrangement
     try:
         events, n_moved = arrange(read_midi(midi_file, sustain=sustain), *changes)
     except ValueError as error:
@@ -187,12 +197,21 @@ def synthesize_piece(
         raise PieceError(f"lasts {minutes:.4g} minutes; --max_minutes {max_minutes:g} is the most that is played")
     mixes = {instrument: synthesizer.render(playable, instrument) for instrument in targets}
     factor, n_samples = write_mixes(mixes, synthesizer.bank.sample_rate, targets)
+    changed = {}
+    for instrument, target in targets.items():
+        if effects and (drawn := draw(effects, instrument, target.stem)):
+            mix = mixes[instrument]
+            if "detune" in drawn:
+                mix = synthesizer.render(playable, instrument, detunings(**drawn["detune"]))
+            own_factor = write_changed(mix, synthesizer.bank.sample_rate, factor, drawn, target)
+            changed[instrument] = {**drawn, **({"factor": round(own_factor, 6)} if own_factor < 1 else {})}
     return {
         "notes": len(playable),
         "left_out": n_left_out,
         "moved_by_octaves": n_moved,
         "factor": round(factor, 6),
         "seconds": round(n_samples / SAMPLE_RATE, 3),
+        **({"effects": changed} if changed else {}),
     }
 
 
@@ -245,7 +264,7 @@ def _open_manifest(
     """
     settings = {
         "presets": dict(sorted(presets.items())),
-        **arrangement._asdict(),
+        **arrangement.settings(),
         "notes": len(synthesizer.bank.recordings),
         # Other notes have other gains.
         "gains": {name: round(gain, 6) for name, gain in synthesizer.gains.items()},

@@ -1,4 +1,4 @@
-"""Mixes of a piece → WAV files, all at one scale."""
+"""Mixes of a piece → WAV files, all at one scale; instruments with effects in place of those without."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +9,7 @@ import soxr
 from common import storage
 from common.audio import BLOCK_SAMPLES, PEAK_LEVEL, open_to_write
 from data import SAMPLE_RATE
+from synthesis import effect_filters
 
 
 def write_mixes(mixes: Mapping[str, np.ndarray], sample_rate: int, targets: Mapping[str, Path]) -> tuple[float, int]:
@@ -35,6 +36,29 @@ def write_mixes(mixes: Mapping[str, np.ndarray], sample_rate: int, targets: Mapp
             factor *= PEAK_LEVEL / peak
             remaining = list(targets)
     return factor, n_samples
+
+
+def write_changed(
+    mix: np.ndarray, sample_rate: int, factor: float, drawn: Mapping[str, Mapping[str, float]], target: Path
+) -> float:
+    """Write a mix with effects. The files of the other instruments stay: the mix alone is scaled where it would clip.
+
+    Args:
+        mix: float32 array [shape=(n_samples,)].
+        sample_rate: of the mix, in Hz.
+        factor: what `write_mixes` returned for the mixes without effects.
+        drawn: dict of effect to parameters.
+        target: the WAV file to write.
+
+    Returns:
+        The further factor of this file; 1 unless it would clip.
+    """
+    audio = np.concatenate(list(_resampled_blocks(mix, sample_rate))) * np.float32(factor)
+    changed = effect_filters.change(audio, drawn)
+    own_factor = PEAK_LEVEL / max(PEAK_LEVEL, float(np.abs(changed).max()))
+    with storage.atomic_write(target, durable=False) as partial:
+        _write_mix(partial, changed, SAMPLE_RATE, own_factor)
+    return own_factor
 
 
 def _write_mix(path: Path, mix: np.ndarray, sample_rate: int, factor: float) -> tuple[float, int]:
