@@ -76,8 +76,8 @@ def measure(source):
         np.mean([level(velocities[-1]) - level(velocities[0]) for velocities in layered]),
         np.abs(np.diff(levels)).max(),
         np.mean([level(note, 2.5, 3) - level(note, 0.25, 0.75) for note in usual]),
-        1000 * np.mean([texture(note) for note in usual]),
-        np.mean([repetition(note) for note in usual]),
+        1000 * np.nanmean([texture(note) for note in usual]),
+        np.nanmean([repetition(note) for note in usual]),
         1000 * np.mean([attack(note) for note in usual]),
         1000 * np.mean([release(note) for note in usual]),
     )
@@ -120,14 +120,15 @@ def held_image(note):
 
 def texture(note):
     image = held_image(note)
-    smooth = signal.convolve2d(image, np.full((1, 9), 1 / 9), mode="valid")
-    return np.std(image[:, 4:-4] - smooth) if len(image) else 0.0
+    if not len(image):
+        return np.nan  # it has died away
+    return np.std(image[:, 4:-4] - signal.convolve2d(image, np.full((1, 9), 1 / 9), mode="valid"))
 
 
 def repetition(note):
     image = held_image(note)
     if not len(image):
-        return 0.0
+        return np.nan
     moving = signal.detrend(image, axis=1)
     if np.std(moving) < 1e-4:
         return 1.0  # it does not move at all

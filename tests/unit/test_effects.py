@@ -211,6 +211,8 @@ def test_draws_depend_on_seed_piece_instrument_and_effect_alone():
 def test_draws_fill_their_ranges_and_come_as_often_as_they_should():
     half = ALL._replace(probabilities=tuple((name, 0.5) for name in PARAMETERS))
     drawn = [draw(half, ORIGIN, str(piece)) for piece in range(400)]
+    # Which pieces have an effect says nothing about the other effects.
+    assert len({tuple(name in effects for effects in drawn) for name in PARAMETERS}) == len(PARAMETERS)
     for name, parameters in PARAMETERS.items():
         having = [effects[name] for effects in drawn if name in effects]
         assert 150 < len(having) < 250, name
