@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Render instruments to single notes named and shaped as NSynth's: 16 kHz, mono, 16 bit, 3 s held and 1 s released.
+"""Render instruments to single notes named and shaped as NSynth's: mono, 16 bit, 3 s held and 1 s released.
 
 The notes come from a SoundFont, played by FluidSynth without reverb and chorus, or from simple built-in tones
 (--builtin) that need no SoundFont and no FluidSynth: enough to try everything, too plain to train on. One gain for the
-whole run brings the loudest note to -1 dBFS, so that levels keep their relations.
+whole run brings the loudest note to -1 dBFS, so that levels keep their relations. The rate is NSynth's 16 kHz; notes of
+44.1 kHz use the whole range that the networks see, up to 11 kHz.
 
 Example:
   python render_notes.py --soundfont FluidR3_GM.sf2 --nsynth_path notes --instruments keyboard_acoustic=0
@@ -17,6 +18,7 @@ from common import cli, cluster
 from common.workers import Workers
 
 PROGRAMS = (0, 24, 48, 81)  # General MIDI: grand piano, nylon guitar, string ensemble, saw lead
+RATES = 8_000, 48_000  # Hz; FluidSynth plays at 48 kHz
 
 
 def instrument_program(text: str) -> tuple[str, int, int]:
@@ -36,6 +38,14 @@ def midi_range(text: str) -> range:
     if first > last or last > 127:
         raise ValueError
     return range(first, last + 1)
+
+
+def note_rate(text: str) -> int:
+    """Parse the sample rate of notes in Hz (an argparse type)."""
+    value = int(text)
+    if not RATES[0] <= value <= RATES[1]:
+        raise argparse.ArgumentTypeError(f"{text} must be from {RATES[0]} to {RATES[1]} Hz")
+    return value
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -61,6 +71,7 @@ def parse_arguments() -> argparse.Namespace:
         "--velocities", nargs="+", type=cli.comma_list(int), default=[[25, 50, 75, 100, 127]], help="MIDI velocities"
     )
     parser.add_argument("--pitches", type=midi_range, default="21-108", help="MIDI pitches, FIRST-LAST")
+    parser.add_argument("--sample_rate", type=note_rate, default=16_000, metavar="HZ", help="rate of the notes in Hz")
     cluster.add_scheduler_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace notes that exist")
     arguments = parser.parse_args()
@@ -77,15 +88,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
 
-    from synthesis.note_rendering import Instrument, render_notes
+    from synthesis.note_rendering import Instrument, Notes, render_notes
 
     return render_notes(
         arguments.soundfont,
         Path(arguments.nsynth_path),
         [Instrument(*instrument) for instrument in arguments.instruments],
-        arguments.preset,
-        arguments.pitches,
-        arguments.velocities,
+        Notes(arguments.preset, arguments.pitches, tuple(arguments.velocities), arguments.sample_rate),
         Workers(jobs=1, scheduler=arguments.scheduler),
         arguments.overwrite,
     )

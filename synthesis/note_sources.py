@@ -7,12 +7,12 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
-import soxr
 
 from common.audio import silent_libraries
 from common.cli import UserError
 from common.process_cache import ProcessCache
-from synthesis.notes import HELD_SECONDS, NOTE_RATE, NOTE_SAMPLES
+from data import resample
+from synthesis.notes import HELD_SECONDS, NOTE_RATE, NOTE_SECONDS, RELEASED_SECONDS
 
 # FluidSynth resamples without a low-pass filter: at 16 kHz, everything above 8 kHz would alias. It plays at 48 kHz, and
 # soxr resamples the result.
@@ -39,10 +39,12 @@ class NoteSource(Protocol):
     Attributes:
         name: name of the source, for the manifest.
         sha256: the start of its file's SHA-256 in hexadecimal; empty if it has no file.
+        sample_rate: of its notes, in Hz.
     """
 
     name: str
     sha256: str
+    sample_rate: int
 
     def select(self, bank: int, program: int) -> None:
         """Choose the instrument.
@@ -60,15 +62,19 @@ class NoteSource(Protocol):
             velocity: MIDI velocity.
 
         Returns:
-            float32 array [shape=(64000,)] at 16 kHz.
+            float32 array [shape=(4 * sample_rate,)].
         """
 
 
 class SoundFont:
     """A `NoteSource` of a SoundFont, without reverb and chorus."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, sample_rate: int = NOTE_RATE) -> None:
         """Open a .sf2 or .sf3 file.
+
+        Args:
+            path: the file.
+            sample_rate: of the notes, in Hz.
 
         Raises:
             UserError: if libfluidsynth is missing or the file is not a SoundFont.
@@ -83,7 +89,7 @@ class SoundFont:
                 "libfluidsynth is not installed: apt install libfluidsynth3 (Debian, Ubuntu), brew install "
                 "fluid-synth (macOS), or use --builtin instead of --soundfont"
             ) from None
-        self.name = path.name
+        self.name, self.sample_rate = path.name, sample_rate
         with open(path, "rb") as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):
@@ -115,8 +121,7 @@ class SoundFont:
         of what it played last, so that each voice first plays the beginning of this note. The dither goes on from note
         to note, so that whole periods of it are played.
         """
-        held = HELD_SECONDS * SYNTH_RATE
-        rest = NOTE_SAMPLES * SYNTH_RATE // NOTE_RATE - held
+        held, rest = HELD_SECONDS * SYNTH_RATE, RELEASED_SECONDS * SYNTH_RATE
         self._synth.noteon(0, pitch, velocity)
         self._synth.get_samples(_SHORT)
         self._synth.all_sounds_off(0)
@@ -132,7 +137,7 @@ class SoundFont:
         if np.abs(stereo.astype(np.int32)).max() >= 32767:
             raise UserError(f"{self.name}: pitch {pitch} at velocity {velocity} exceeds the 16 bits of FluidSynth")
         mono = stereo.mean(axis=1, dtype=np.float32) / 32768
-        return soxr.resample(mono, SYNTH_RATE, NOTE_RATE)[:NOTE_SAMPLES]
+        return resample(mono, SYNTH_RATE, self.sample_rate)
 
 
 def _take_log(fluidsynth: ModuleType) -> tuple[list[str], Any]:
@@ -161,13 +166,18 @@ class AdditiveTones:
     name = "builtin"
     sha256 = ""
 
+    def __init__(self, sample_rate: int = NOTE_RATE) -> None:
+        """Take the rate of the notes in Hz."""
+        self.sample_rate = sample_rate
+
     def select(self, bank: int, program: int) -> None:
         """Do nothing: the instrument's family decides."""
 
     def render(self, name: str, pitch: int, velocity: int) -> np.ndarray:
         """Make one note; see `NoteSource`."""
         tone = _TONES.get(name.split("_")[0], _TONES["keyboard"])
-        time = np.arange(NOTE_SAMPLES) / NOTE_RATE  # seconds
+        n_samples = NOTE_SECONDS * self.sample_rate
+        time = np.arange(n_samples) / self.sample_rate  # seconds
         frequency = 440.0 * 2 ** ((pitch - 69) / 12)
         # The phase of a vibrato of 5 Hz: the integral of the frequency.
         depth = frequency * (2 ** (tone["vibrato"] / 1200) - 1)
@@ -176,9 +186,9 @@ class AdditiveTones:
         phase = np.remainder(phase, 2 * np.pi).astype(np.float32)
         damping = np.exp(-time / (4 * tone["decay"])).astype(np.float32)  # upper harmonics die sooner
         brightness = 0.5 + velocity / 127  # louder notes are brighter
-        samples, damped = np.zeros(NOTE_SAMPLES, dtype=np.float32), np.float32(1)
+        samples, damped = np.zeros(n_samples, dtype=np.float32), np.float32(1)
         for number in range(1, 25):
-            if number * frequency * 1.02 > NOTE_RATE / 2:
+            if number * frequency * 1.02 > self.sample_rate / 2:
                 break
             level = number ** (-tone["slope"] / brightness) * (tone["even"] if number % 2 == 0 else 1.0)
             samples += np.float32(level) * damped * np.sin(number * phase)
@@ -189,9 +199,9 @@ class AdditiveTones:
         return (samples * envelope * (velocity / 127) ** 1.5 / 4).astype(np.float32)
 
 
-def _open(soundfont: str | None) -> tuple[str, NoteSource]:
+def _open(soundfont: str | None, sample_rate: int) -> tuple[str, NoteSource]:
     """Open a SoundFont, or the additive tones; return a hash of what decides about the notes, and the source."""
-    source = SoundFont(soundfont) if soundfont else AdditiveTones()
+    source = SoundFont(soundfont, sample_rate) if soundfont else AdditiveTones(sample_rate)
     return source.sha256, source
 
 

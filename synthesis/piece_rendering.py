@@ -11,18 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import soxr
-
 from common import failures, storage
-from common.audio import BLOCK_SAMPLES, PEAK_LEVEL, open_to_write
 from common.cli import UserError, report_failures
 from common.process_cache import Key
 from common.workers import Pool, Workers
 from data import LONGEST_PIECE, SAMPLE_RATE
+from synthesis.effect_filters import detunings
+from synthesis.effects import Effects, draw
 from synthesis.midi import arrange, read_midi
 from synthesis.note_cache import SYNTHESIZERS
 from synthesis.notes import NOTE_RATE, NoteSynthesizer
+from synthesis.piece_writing import write_changed, write_mixes
 
 MANIFEST_NAME = "synthesis.json"
 MIDI_EXTENSIONS = (".mid", ".midi")
@@ -36,12 +35,20 @@ class Arrangement(NamedTuple):
         duration_rate: 2 holds notes twice as long.
         transpose: semitones.
         sustain: whether the sustain pedal is honored.
+        effects: what changes the sound of some instruments, if anything does.
     """
 
     playback_speed: float = 1.0
     duration_rate: float = 1.0
     transpose: int = 0
     sustain: bool = True
+    effects: Effects | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the manifest says of it."""
+        settings = self._asdict()
+        effects = settings.pop("effects")
+        return {**settings, **(effects.settings() if effects else {})}
 
 
 class PieceError(Exception):
@@ -175,7 +182,7 @@ def synthesize_piece(
         PieceError: if there is nothing to write, or too much.
         OSError: if the MIDI file cannot be read, or audio not be written; `failures.expected` has other types.
     """
-    *changes, sustain = arrangement
+    *changes, sustain, effects = arrangement
     try:
         events, n_moved = arrange(read_midi(midi_file, sustain=sustain), *changes)
     except ValueError as error:
@@ -189,50 +196,23 @@ def synthesize_piece(
     if minutes > max_minutes:
         raise PieceError(f"lasts {minutes:.4g} minutes; --max_minutes {max_minutes:g} is the most that is played")
     mixes = {instrument: synthesizer.render(playable, instrument) for instrument in targets}
-    factor, n_samples = _write_mixes(mixes, targets)
+    factor, n_samples = write_mixes(mixes, synthesizer.bank.sample_rate, targets)
+    changed = {}
+    for instrument, target in targets.items():
+        if effects and (drawn := draw(effects, instrument, target.stem)):
+            mix = mixes[instrument]
+            if "detune" in drawn:
+                mix = synthesizer.render(playable, instrument, detunings(**drawn["detune"]))
+            own_factor = write_changed(mix, synthesizer.bank.sample_rate, factor, drawn, target)
+            changed[instrument] = {**drawn, **({"factor": round(own_factor, 6)} if own_factor < 1 else {})}
     return {
         "notes": len(playable),
         "left_out": n_left_out,
         "moved_by_octaves": n_moved,
         "factor": round(factor, 6),
         "seconds": round(n_samples / SAMPLE_RATE, 3),
+        **({"effects": changed} if changed else {}),
     }
-
-
-def _write_mixes(mixes: Mapping[str, np.ndarray], targets: Mapping[str, Path]) -> tuple[float, int]:
-    """Resample the 16 kHz mixes of a piece and write them, all scaled by one factor so that none clips.
-
-    One factor keeps the levels of the instruments comparable. It comes from the peak before resampling, which may
-    overshoot; where that would clip, all are written again with a smaller factor.
-
-    Returns:
-        The factor, and the number of samples of each file.
-    """
-    factor = PEAK_LEVEL / max(PEAK_LEVEL, *(float(np.abs(mix).max()) for mix in mixes.values()))
-    remaining = list(targets)
-    while remaining:
-        instrument = remaining.pop(0)
-        with storage.atomic_write(targets[instrument], durable=False) as partial:
-            peak, n_samples = _write_resampled(partial, mixes[instrument], factor)
-        if peak > 1:
-            factor *= PEAK_LEVEL / peak
-            remaining = list(targets)
-    return factor, n_samples
-
-
-def _write_resampled(path: Path, mix: np.ndarray, factor: float) -> tuple[float, int]:
-    """Write a 16 kHz mix times a factor at 44.1 kHz, block by block; return its peak and its number of samples."""
-    resampler = soxr.ResampleStream(NOTE_RATE, SAMPLE_RATE, 1, dtype="float32")
-    peak, n_samples = 0.0, 0
-    with open_to_write(path, SAMPLE_RATE, 1, "PCM_16") as file:
-        for first in range(0, len(mix), BLOCK_SAMPLES):
-            is_last = first + BLOCK_SAMPLES >= len(mix)
-            block = resampler.resample_chunk(mix[first : first + BLOCK_SAMPLES], last=is_last)
-            block *= np.float32(factor)
-            peak = max(peak, float(block.max(initial=0)), -float(block.min(initial=0)))
-            n_samples += len(block)
-            file.write(block)
-    return peak, n_samples
 
 
 def _synthesize_job(
@@ -284,11 +264,13 @@ def _open_manifest(
     """
     settings = {
         "presets": dict(sorted(presets.items())),
-        **arrangement._asdict(),
+        **arrangement.settings(),
         "notes": len(synthesizer.bank.recordings),
         # Other notes have other gains.
         "gains": {name: round(gain, 6) for name, gain in synthesizer.gains.items()},
     }
+    if synthesizer.bank.sample_rate != NOTE_RATE:  # the one rate of runs that did not record it
+        settings["note_rate"] = synthesizer.bank.sample_rate
     manifest = storage.Manifest(folder / MANIFEST_NAME, settings, overwrite)
     if not overwrite:
         manifest.refuse_foreign_files(path for paths in targets.values() for path in paths.values() if path.exists())

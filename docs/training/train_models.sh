@@ -25,7 +25,7 @@ if [ -z "${DATA:-}" ]; then
     "$here/docs/training/make_data.sh" "$midi" "$work"
 fi
 read -r -a data <<<"${DATA:-$(echo "$work"/train/*/features)}"
-read -r -a test <<<"${TEST:-$work/test/0 $work/test/3 $work/test/11}"
+read -r -a test <<<"${TEST:-$work/test/3 $work/test/8 $work/test/11 $work/test/11_effects}"
 common=(--dataset_path "${data[@]}" --origin keyboard_acoustic --base_filters "${FILTERS:-16}"
     --precision "${PRECISION:-mixed_bfloat16}" --schedule cosine --ema 0.999 --augment --validation_split 0.04
     --epochs "${EPOCHS:-12}" --checkpoint_minutes 5)

@@ -65,6 +65,21 @@ def test_soundfont_notes_have_nsynths_names_and_shape(tmp_path):
 
 
 @needs_fluidsynth
+def test_notes_of_44_kilohertz_are_those_of_16_and_have_what_is_above(tmp_path):
+    flags = ("--soundfont", SOUNDFONT, "--instruments", "synth_lead_synthetic=81", "--pitches", 60, "--velocities", 127)
+    spectra = {}
+    for rate in (16_000, 44_100):
+        run_script("render_notes.py", *flags, "--nsynth_path", tmp_path / str(rate), "--sample_rate", rate, check=0)
+        audio, found = soundfile.read(tmp_path / str(rate) / "synth_lead_synthetic_000-060-127.wav")
+        assert (found, len(audio)) == (rate, 4 * rate)
+        spectra[rate] = np.abs(np.fft.rfft(audio * np.hanning(len(audio)), norm="forward"))
+    low = spectra[44_100][: 4 * 7_000] / spectra[44_100].max()
+    np.testing.assert_allclose(low, spectra[16_000][: 4 * 7_000] / spectra[16_000].max(), atol=2e-3)
+    power = spectra[44_100] ** 2
+    assert power[4 * 8_000 : 4 * 11_000].sum() > 1e-6 * power.sum()
+
+
+@needs_fluidsynth
 def test_a_note_does_not_depend_on_those_before_it(tmp_path):
     common = ("--soundfont", SOUNDFONT, "--instruments", f"{ORIGIN}=0", "--velocities", "127")
     run_script("render_notes.py", *common, "--nsynth_path", tmp_path / "many", "--pitches", "57-60", check=0)

@@ -68,6 +68,15 @@ def test_a_cluster_makes_the_same_files(workers, expected, notes_path, midi_path
     assert made == expected
 
 
+def test_effects_are_the_same_on_a_cluster(workers, notes_path, midi_path, tmp_path):
+    made = []
+    for who in ((), ("--scheduler", workers.scheduler_address)):
+        words = ("--nsynth_path", notes_path, "--midi_path", midi_path, "--audios_path", tmp_path / str(len(who)))
+        run_script("synthesize_audios.py", *words, "--instruments", ORIGIN, TARGET, "--effects", "all", *who, check=0)
+        made.append(contents(tmp_path / str(len(who))))
+    assert made[0] == made[1]
+
+
 def test_processes_of_this_machine_make_the_same_files(expected, notes_path, midi_path, tmp_path):
     *_, (script, words) = commands(tmp_path, notes_path, midi_path, "--scheduler", "local:2")
     for threaded, flags in list(commands(tmp_path, notes_path, midi_path))[:2]:

@@ -1,8 +1,11 @@
 """Folders of rendered notes: what counts as complete, and what a kill or a full disk leaves."""
 
 import errno
+import json
 
+import numpy as np
 import pytest
+import soundfile
 from conftest import ORIGIN, TARGET, read_json
 
 import render_notes
@@ -86,6 +89,39 @@ def test_a_full_disk_is_a_line_for_each_instrument(render, tmp_path, monkeypatch
     ]
     assert render()[0] == 0
     assert {entry["notes"] for entry in read_json(tmp_path / "notes" / "render_notes.json")["entries"].values()} == {2}
+
+
+def test_the_sample_rate_is_a_setting_and_the_tones_use_it(render, tmp_path):
+    assert render("--sample_rate", 44_100)[0] == 0
+    entries = read_json(tmp_path / "notes" / "render_notes.json")["entries"]
+    assert {entry["sample_rate"] for entry in entries.values()} == {44_100}
+    audio, rate = soundfile.read(tmp_path / "notes" / f"{ORIGIN}_000-060-100.wav")
+    assert (rate, len(audio)) == (44_100, 4 * 44_100)
+    spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio))))
+    assert np.argmax(spectrum) / 4 == pytest.approx(261.6, abs=0.3)
+    assert "is there already" in render("--sample_rate", 44_100)[1]
+    before = contents(tmp_path)
+    status, _, err = render()
+    assert status == 2 and len(err) == 1 and "with other settings" in err[0]
+    assert contents(tmp_path) == before
+
+
+def test_notes_of_runs_that_recorded_no_rate_are_known(render, tmp_path):
+    render()
+    path = tmp_path / "notes" / "render_notes.json"
+    manifest = read_json(path)
+    for entry in manifest["entries"].values():
+        assert entry.pop("sample_rate") == 16_000
+    path.write_text(json.dumps(manifest))
+    assert render()[1].count("is there already") == 2
+    assert render("--sample_rate", 22_050)[0] == 2
+
+
+@pytest.mark.parametrize("rate", ["0", "-16000", "7999", "48001", "44.1", "CD"])
+def test_silly_rates_are_one_line(render, tmp_path, rate):
+    status, _, err = render("--sample_rate", rate)
+    assert status == 2 and len(err) == 1 and "--sample_rate" in err[0]
+    assert not (tmp_path / "notes").exists()
 
 
 def test_one_run_at_a_time(render, tmp_path):

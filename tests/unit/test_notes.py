@@ -8,10 +8,9 @@ from conftest import ORIGIN, TARGET, write_note
 from common.cli import UserError
 from synthesis.midi import NoteEvent
 from synthesis.notes import (
-    LOUDNESS_SAMPLES,
     NOTE_RATE,
     REFERENCE_RMS,
-    RELEASE_SAMPLES,
+    SAMPLE_RATE,
     NoteBank,
     NoteSynthesizer,
     find_notes,
@@ -19,6 +18,7 @@ from synthesis.notes import (
 )
 
 UNIT_GAINS = {ORIGIN: 1.0, TARGET: 1.0}
+RELEASE_SAMPLES = NOTE_RATE // 20  # 50 ms
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_gains_make_instruments_equally_loud(notes_path):
     synthesizer = NoteSynthesizer(bank, gains)
     for name in (ORIGIN, TARGET):
         power = [
-            np.mean(synthesizer.render([NoteEvent(pitch, velocity, 0, 1)], name)[:LOUDNESS_SAMPLES] ** 2)
+            np.mean(synthesizer.render([NoteEvent(pitch, velocity, 0, 1)], name)[: NOTE_RATE // 2] ** 2)
             for pitch in range(48, 85, 3)
             for velocity in (50, 100)
         ]
@@ -133,10 +133,39 @@ def test_recordings_of_other_rates_and_channels_are_converted(tmp_path):
     time = np.arange(44_100) / 44_100
     tone = 0.5 * np.sin(2 * np.pi * 440 * time)
     soundfile.write(tmp_path / f"{ORIGIN}_000-069-100.wav", np.stack([tone, tone], axis=1), 44_100)
-    recording = NoteBank.load(tmp_path, {ORIGIN: 0}).recordings[ORIGIN, 69, 100]
+    recording = read_note(tmp_path / f"{ORIGIN}_000-069-100.wav", NOTE_RATE)
     assert len(recording) == pytest.approx(16_000, abs=1)
     expected = 16_384 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
     np.testing.assert_allclose(recording[500:15_500], expected[500:15_500], atol=30)
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [((16_000, 16_000), 16_000), ((8_000, 16_000), 16_000), ((16_000, 22_050), 44_100), ((44_100, 48_000), 44_100)],
+)
+def test_a_run_has_one_rate_that_no_note_needs_more_than(tmp_path, rates, expected):
+    seconds = 2
+    for pitch, rate in zip((57, 69), rates, strict=True):
+        tone = 0.5 * np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * np.arange(seconds * rate) / rate)
+        soundfile.write(tmp_path / f"{ORIGIN}_000-{pitch:03d}-100.wav", tone, rate)
+    bank = NoteBank.load(tmp_path, {ORIGIN: 0})
+    assert bank.sample_rate == expected
+    for pitch in (57, 69):
+        recording = bank.recordings[ORIGIN, pitch, 100]
+        assert len(recording) == seconds * expected
+        assert np.argmax(np.abs(np.fft.rfft(recording))) == seconds * 440 * 2 ** ((pitch - 69) / 12)
+    assert bank.gains()[ORIGIN] == pytest.approx(REFERENCE_RMS / (0.5 / np.sqrt(2)), rel=0.01)
+
+
+def test_notes_of_44_kilohertz_keep_their_bits(tmp_path):
+    samples = np.random.default_rng(0).integers(-32_768, 32_768, 3 * 44_100).astype(np.int16)
+    soundfile.write(tmp_path / f"{ORIGIN}_000-060-100.wav", samples, SAMPLE_RATE, subtype="PCM_16")
+    bank = NoteBank.load(tmp_path, {ORIGIN: 0})
+    np.testing.assert_array_equal(bank.recordings[ORIGIN, 60, 100], samples)
+    rendered = NoteSynthesizer(bank, UNIT_GAINS).render([NoteEvent(60, 100, 0.5, 2.5)], ORIGIN)
+    start = SAMPLE_RATE // 2
+    np.testing.assert_array_equal(rendered[start : 5 * start] * 32_768, samples[: 4 * start])
+    assert len(rendered) == 5 * start + SAMPLE_RATE // 20
 
 
 @pytest.mark.parametrize(

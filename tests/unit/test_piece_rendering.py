@@ -11,7 +11,9 @@ from conftest import ORIGIN, TARGET, note_messages, read_json, write_midi, write
 
 import synthesize_audios
 from common import storage
-from synthesis import piece_rendering
+from synthesis import piece_rendering, piece_writing
+from synthesis.effects import PARAMETERS
+from synthesis.notes import NoteBank
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +106,14 @@ def test_names_may_hold_line_breaks_and_other_bytes(synthesize, midi, tmp_path):
 def test_a_full_disk_is_a_line_for_each_piece(synthesize, midi, tmp_path, monkeypatch):
     synthesize()
     errors = [soundfile.LibsndfileError(2), OSError(errno.ENOSPC, "No space left on device")]
-    write = piece_rendering._write_resampled
+    write = piece_writing._write_mix
 
-    def fill(path, mix, factor):
+    def fill(path, *arguments):
         if TARGET in str(path):
             raise errors.pop()
-        return write(path, mix, factor)
+        return write(path, *arguments)
 
-    monkeypatch.setattr(piece_rendering, "_write_resampled", fill)
+    monkeypatch.setattr(piece_writing, "_write_mix", fill)
     status, _, err = synthesize("--overwrite", "--jobs", 1)
     assert status == 1
     assert len(err) == 3
@@ -181,6 +183,100 @@ def test_the_manifest_is_not_written_for_each_piece(synthesize, tmp_path, monkey
     assert synthesize()[0] == 0
     assert saves[0] == 0 and saves[-1] == 30
     assert len(saves) <= 3
+
+
+EFFECTS = ("--effects", "all")
+
+
+def recordings(folder, instrument=ORIGIN):
+    return {path.name: path.read_bytes() for path in (folder / "audios" / instrument).iterdir()}
+
+
+def test_effects_change_the_origin_and_no_bit_of_the_target(synthesize, midi, tmp_path):
+    synthesize()
+    dry, target = recordings(tmp_path), recordings(tmp_path, TARGET)
+    _, _, err = synthesize(*EFFECTS)
+    assert len(err) == 1 and "was made with other settings (effects None then" in err[0]
+    assert synthesize(*EFFECTS, "--jobs", 1, "--overwrite")[0] == 0
+    wet = recordings(tmp_path)
+    assert recordings(tmp_path, TARGET) == target
+    manifest = read_json(tmp_path / "audios" / "synthesis.json")
+    assert manifest["settings"]["effects_on"] == [ORIGIN] and manifest["settings"]["effects_seed"] == 0
+    for piece in ("a", "b"):
+        assert wet[f"{piece}.wav"] != dry[f"{piece}.wav"] and len(wet[f"{piece}.wav"]) == len(dry[f"{piece}.wav"])
+        samples, _ = soundfile.read(tmp_path / "audios" / ORIGIN / f"{piece}.wav")
+        assert 0.01 < np.abs(samples).max() <= 0.9  # -1 dBFS
+        drawn = manifest["entries"][piece]["effects"][ORIGIN]
+        assert set(PARAMETERS) <= set(drawn) <= {*PARAMETERS, "factor"}
+    rooms = [manifest["entries"][piece]["effects"][ORIGIN]["room"] for piece in ("a", "b")]
+    assert rooms[0]["seed"] != rooms[1]["seed"] and rooms[0]["rt60"] != rooms[1]["rt60"]
+
+    # What is made again is the same, whoever makes it and in whatever order.
+    (tmp_path / "audios" / ORIGIN / "a.wav").unlink()
+    _, out, _ = synthesize(*EFFECTS, "--jobs", 2)
+    assert "1 were there already" in out[0]
+    assert recordings(tmp_path) == wet
+    synthesize(*EFFECTS, "--jobs", 2, "--overwrite")
+    assert recordings(tmp_path) == wet and recordings(tmp_path, TARGET) == target
+    for changes in (("--effects", "all=0.9"), (*EFFECTS, "--seed", 1), (*EFFECTS, "--effects_on", TARGET), ()):
+        status, _, err = synthesize(*changes)
+        assert status == 2 and "was made with other settings" in err[0]
+    synthesize("--overwrite")
+    assert recordings(tmp_path) == dry and recordings(tmp_path, TARGET) == target
+    assert "effects" not in read_json(tmp_path / "audios" / "synthesis.json")["settings"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--effects", "echo"), "'echo' must be all or one of detune, room"),
+        (("--effects", "room=1.5"), "with a probability"),
+        (("--effects", "room", "--effects_on", "string_acoustic"), "string_acoustic is not one of the instruments"),
+        (("--effects_on", ORIGIN), "needs --effects"),
+    ],
+)
+def test_wrong_effects_are_one_line(synthesize, midi, tmp_path, flags, message):
+    status, _, err = synthesize(*flags)
+    assert status == 2 and len(err) == 1 and message in err[0]
+    assert not (tmp_path / "audios").exists()
+
+
+def test_a_piece_without_effects_is_the_dry_one(synthesize, midi, tmp_path):
+    synthesize()
+    dry = recordings(tmp_path)
+    synthesize("--effects", "all=0", "--overwrite")
+    assert recordings(tmp_path) == dry
+    assert "effects" not in read_json(tmp_path / "audios" / "synthesis.json")["entries"]["a"]
+
+
+def test_notes_of_44_kilohertz_are_mixed_and_written_without_resampling(call_script, midi, tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    noise = rng.integers(-9_000, 9_000, 4 * 44_100).astype(np.int16)  # what any filter would change
+    for instrument in (ORIGIN, TARGET):
+        soundfile.write(folder / f"{instrument}_000-060-100.wav", noise, 44_100, subtype="PCM_16")
+    words = ("--nsynth_path", folder, "--midi_path", midi, "--audios_path", tmp_path / "audios")
+    assert call_script(synthesize_audios, *words, "--instruments", ORIGIN, TARGET)[0] == 0
+    settings = read_json(tmp_path / "audios" / "synthesis.json")["settings"]
+    assert settings["note_rate"] == 44_100
+    gain = np.float32(NoteBank.load(folder, {ORIGIN: 0, TARGET: 0}).gains()[ORIGIN] / 32_768)
+    for instrument in (ORIGIN, TARGET):
+        written, rate = soundfile.read(tmp_path / "audios" / instrument / "b.wav", dtype="int16")
+        assert rate == 44_100 and len(written) == 44_100 + 2_205  # 1 s held, 50 ms released
+        expected = np.floor(noise[:44_100].astype(np.float32) * gain * np.float32(32_768))  # as libsndfile rounds
+        np.testing.assert_array_equal(written[:44_100], expected)
+
+
+def test_one_note_of_a_high_rate_raises_that_of_the_run(call_script, midi, tmp_path):
+    write_note(tmp_path / "notes", ORIGIN, 60, 100)
+    time = np.arange(4 * 48_000) / 48_000
+    soundfile.write(tmp_path / "notes" / f"{TARGET}_000-060-100.wav", 0.3 * np.sin(2 * np.pi * 9_000 * time), 48_000)
+    words = ("--nsynth_path", tmp_path / "notes", "--midi_path", midi, "--audios_path", tmp_path / "audios")
+    assert call_script(synthesize_audios, *words, "--instruments", ORIGIN, TARGET)[0] == 0
+    written, _ = soundfile.read(tmp_path / "audios" / TARGET / "b.wav")
+    assert np.argmax(np.abs(np.fft.rfft(written[:44_100]))) == 9_000  # above what 16 kHz could hold
+    assert len(written) == soundfile.info(tmp_path / "audios" / ORIGIN / "b.wav").frames
 
 
 def test_float_notes_sound_and_silent_ones_are_reported(call_script, midi, tmp_path):
