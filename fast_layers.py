@@ -71,7 +71,7 @@ class Dropout(layers.Dropout):
 class Conv2D(layers.Conv2D):
     """Keras's convolution; with `by_matmul`, those that halve an image compute filter gradients as matrix products.
 
-    oneDNN's filter gradients take up to 2.6 times as long on processors without AVX-512 (docs/benchmarks.md).
+    oneDNN's filter gradients take up to 2.2 times as long on processors without AVX-512 (docs/benchmarks.md).
     """
 
     def __init__(self, *args: Any, by_matmul: bool = False, **options: Any) -> None:

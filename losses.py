@@ -1,16 +1,13 @@
 """The losses of Pix2Pix (Isola et al. 2017, arXiv:1611.07004, section 3.1), in float32."""
 
-import keras
 import tensorflow as tf
 
 L1_WEIGHT = 100  # lambda in the paper
 
-# Its mean would be divided by the number of devices, too, in some versions of Keras.
-_sum_of_cross_entropies = keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum")
-
 
 def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    return tf.math.divide_no_nan(_sum_of_cross_entropies(labels, logits), tf.cast(tf.size(logits), tf.float32))
+    # Not Keras's loss: some versions of it also divide by the number of devices.
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
 
 
 def l1_errors(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ import argparse
 import functools
 
 from common import cli
-from common.device import network_precision, prefers_matmul, start_tensorflow
+from common.device import network_options, start_tensorflow
 from training.arguments import add_arguments, check_arguments, make_run_settings
 
 GEN_LR, DISC_LR = 1e-5, 5e-6
@@ -62,8 +62,7 @@ def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
     device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload, arguments.devices)
-    precision = network_precision(settings.precision)
-    kind = {"dtype": precision, "by_matmul": prefers_matmul(precision), "sync_norm": settings.sync_norm}
+    kind = {**network_options(settings.precision), "sync_norm": settings.sync_norm}
 
     import keras
 

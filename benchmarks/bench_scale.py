@@ -15,8 +15,6 @@ import argparse
 import json
 import os
 import resource
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -72,17 +70,6 @@ def make_performances(midi_path, folder, hours, seed=0):
     return n_pieces
 
 
-def call(script, *arguments):
-    """Run a script; return its seconds, seconds of CPU, and peak memory in MiB."""
-    started = time.perf_counter()
-    command = [sys.executable, material.REPOSITORY / script, *arguments]
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{script} failed")
-    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
 def thin(audios, features):
     """Give the blocks of the last year's audio back and link the slices of each recording; return files and bytes."""
     counts = {"recordings": 0, "audio": 0, "slices": 0, "features": 0}
@@ -121,7 +108,9 @@ def main():
     notes, audios, features = arguments.nsynth_path or folder / "notes", folder / "audios", folder / "features"
     instruments = (material.ORIGIN, material.TARGET)
     if not arguments.nsynth_path:
-        call("render_notes.py", "--builtin", "--nsynth_path", notes, "--instruments", *(f"{i}=0" for i in instruments))
+        material.run(
+            "render_notes.py", "--builtin", "--nsynth_path", notes, "--instruments", *(f"{i}=0" for i in instruments)
+        )
     started = time.perf_counter()
     n_pieces = make_performances(arguments.midi_path, folder / "all", arguments.hours)
     print(f"{n_pieces} performances written in {time.perf_counter() - started:.0f} s", flush=True)
@@ -134,7 +123,7 @@ def main():
     for year in sorted(path.name for path in (folder / "all").iterdir()):
         (folder / "midi").mkdir(exist_ok=True)
         (folder / "all" / year).rename(folder / "midi" / year)
-        measured = {script: call(script, *words) for script, words in commands.items()}
+        measured = {script: material.measure(script, *words) for script, words in commands.items()}
         entries = json.loads((audios / "synthesis.json").read_text())["entries"].values()
         total = sum(entry["seconds"] for entry in entries) / 3600
         new_hours, hours = total - hours, total
@@ -149,7 +138,7 @@ def main():
         rows.append(row)
         print(row, flush=True)
     material.table("year by year; the last columns are those of the year", rows)
-    again = {script: call(script, *words) for script, words in commands.items()}
+    again = {script: material.measure(script, *words) for script, words in commands.items()}
     material.table(
         "the same commands again, which find all done",
         [

@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import material
@@ -68,22 +67,6 @@ def count_bytes(base_filters):
     return [4 * sum(v.value.shape.num_elements() for v in n.trainable_variables) for n in networks]
 
 
-def files_a_second(dataset_path, count):
-    """Measure the slice files a second that the input pipeline reads from the page cache."""
-    import numpy as np
-
-    from dataset import input_pipeline
-    from dataset.slice_pairs import find_pairs
-
-    (pairs,), _ = find_pairs([dataset_path], [(ORIGIN, TARGET)])
-    order = np.resize(np.arange(len(pairs)), count)
-    for _ in range(2):  # the first pass fills the page cache
-        started = time.perf_counter()
-        n_pairs = sum(len(batch[0]) for batch in input_pipeline.batches((pairs.sources, pairs.targets), 8, order))
-        seconds = time.perf_counter() - started
-    return 2 * n_pairs / seconds
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset_path", type=Path, help="slices of keyboard and guitar (default: made for this)")
@@ -109,6 +92,8 @@ def main():
         from common.device import start_tensorflow
 
         start_tensorflow(-1)
+        from dataset.slice_pairs import find_pairs
+
         rows = []
         for base_filters in (16, 64):
             generator, discriminator = count_bytes(base_filters)
@@ -116,7 +101,9 @@ def main():
             columns["both (MB)"] = generator + discriminator
             rows.append({"base_filters": base_filters, **{name: f"{n / 1e6:.1f}" for name, n in columns.items()}})
         material.table("Gradients of a step, float32", rows)
-        material.table("Input pipeline, page cache", [{"files/s": f"{files_a_second(dataset_path, 4000):.0f}"}])
+        (pairs,), _ = find_pairs([dataset_path], [(ORIGIN, TARGET)])
+        files = 2 * material.pipeline_speed(pairs, arguments.batch_size, 4000)
+        material.table("Input pipeline, page cache", [{"files/s": f"{files:.0f}"}])
 
 
 if __name__ == "__main__":

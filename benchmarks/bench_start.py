@@ -60,13 +60,13 @@ def make_slices(folder, n_slices):
     (folder / "features.json").write_text(json.dumps({"settings": {}, "entries": entries}, indent=1))
 
 
-def measure(dataset_path, script, *flags):
+def measure(dataset_path, script):
     """Start a training; return seconds, seconds of CPU and peak memory in MiB until the first step."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["--dataset_path", dataset_path, "--origin", material.ORIGIN, "--target", material.TARGET]
         words += ["--base_filters", "4", "--steps_per_epoch", "1", "--models_path", folder, "--output_path", folder]
         command = [sys.executable, "-c", UNTIL_FIRST_STEP, material.REPOSITORY, material.REPOSITORY / script, *words]
-        result = subprocess.run([*map(str, command), *flags], capture_output=True, text=True)
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if result.returncode:
         sys.exit(result.stderr)
     return json.loads(result.stdout.splitlines()[-1])

@@ -24,34 +24,18 @@ from material import ORIGIN, TARGET
 BATCH_SIZE = 8
 
 
-def pipeline_speed(pairs, count):
-    """Measure the pairs a second that the pipeline reads from the page cache."""
-    import numpy as np
-
-    from dataset import input_pipeline
-
-    order = np.resize(input_pipeline.epoch_order([len(pairs)], 0, 0), count)  # small data sets several times
-    for _ in range(2):  # the first pass fills the page cache
-        started = time.perf_counter()
-        batches = input_pipeline.batches((pairs.sources, pairs.targets), BATCH_SIZE, order)
-        n_pairs = sum(len(source) for source, _ in batches)
-        seconds = time.perf_counter() - started
-    return n_pairs / seconds
-
-
 def step_speed(pairs, base_filters, precision, count):
     """Measure the images a second of the compiled step on a batch in memory."""
     import tensorflow as tf
 
+    from common.device import network_options
     from dataset import input_pipeline
     from model import Discriminator, Generator
     from training import steps
     from training.optimizers import make_optimizer
 
-    networks = {
-        "generator": Generator(base_filters, dtype=precision),
-        "discriminator": Discriminator(base_filters, dtype=precision),
-    }
+    kind = network_options(precision)
+    networks = {"generator": Generator(base_filters, **kind), "discriminator": Discriminator(base_filters, **kind)}
     optimizers = {name: make_optimizer(1e-4, network, precision) for name, network in networks.items()}
     step = tf.function(steps.adversarial_steps(networks, optimizers)[0])
     batch = next(iter(input_pipeline.batches((pairs.sources, pairs.targets), BATCH_SIZE)))
@@ -99,7 +83,7 @@ def main():
         from dataset.slice_pairs import find_pairs
 
         (pairs,), _ = find_pairs([dataset_path], [(ORIGIN, TARGET)])
-        speed = material.median(lambda: pipeline_speed(pairs, 6000), arguments.repeats)
+        speed = material.median(lambda: material.pipeline_speed(pairs, BATCH_SIZE, 6000), arguments.repeats)
         material.table("Input pipeline alone, from the page cache", [{"pairs/s": f"{speed:.0f}"}])
 
         for base_filters, precision in ((64, "float32"), (64, "mixed_bfloat16"), (16, "float32")):

@@ -23,15 +23,23 @@ def machine():
     return f"{os.cpu_count()} cores ({processor}), Python {platform.python_version()}"
 
 
-def run(name, *arguments):
-    """Run a script of the repository; return its seconds and peak memory in MiB (on Linux; of all processes so far)."""
-    import resource
-
+def measure(name, *arguments, stderr=None):
+    """Run a script of the repository; return its seconds, seconds of CPU, and peak memory in MiB (on Linux)."""
     started = time.perf_counter()
     command = [sys.executable, str(REPOSITORY / name), *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
+    _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def run(name, *arguments):
+    """Run a script of the repository in silence; return its seconds and peak memory in MiB (on Linux)."""
+    seconds, _, memory = measure(name, *arguments, stderr=subprocess.DEVNULL)
+    return seconds, memory
 
 
 def median(function, repeats):
@@ -47,6 +55,21 @@ def table(title, rows):
     print("| " + " | ".join("---" for _ in columns) + " |")
     for row in rows:
         print("| " + " | ".join(str(row[column]) for column in columns) + " |")
+
+
+def pipeline_speed(pairs, batch_size, count):
+    """Measure the pairs of slices a second that the input pipeline reads from the page cache."""
+    import numpy as np
+
+    from dataset import input_pipeline
+
+    order = np.resize(input_pipeline.epoch_order([len(pairs)], 0, 0), count)  # small data sets several times
+    for _ in range(2):  # the first pass fills the page cache
+        started = time.perf_counter()
+        batches = input_pipeline.batches((pairs.sources, pairs.targets), batch_size, order)
+        n_pairs = sum(len(source) for source, _ in batches)
+        seconds = time.perf_counter() - started
+    return n_pairs / seconds
 
 
 def make_pieces(folder):

@@ -77,7 +77,6 @@ class Worker:
                 if line is None:
                     raise SystemExit(f"{' '.join(map(str, self._process.args))} failed")
         except queue.Empty:
-            self.stop()
             return False
         return True
 
@@ -104,10 +103,10 @@ class Contestant:
         self.workers = [Worker(command, core) for core in cores]
         waited = [worker.wait(limit) for worker in self.workers]
         self.in_time = all(waited)
-        self.slowest = row.batch_size * len(cores) / limit
-        self.speeds = []
-        if self.in_time:
-            self.n_steps, self.batch_size = 1, row.batch_size * len(cores)
+        self.batch_size, self.n_steps, self.speeds = row.batch_size * len(cores), 1, []
+        self.slowest = self.batch_size / limit
+        if not self.in_time:
+            self.stop()
 
     def ask(self, words):
         """Send all processes a line; return the sum of what they answer."""
@@ -207,10 +206,10 @@ def _best_torch(row, python, limit):
         tried = Contestant(command, row, limit)
         speed = tried.calibrate(0.0) if tried.in_time else 0.0
         if speed > best_speed:
-            if best and best.in_time:
+            if best:
                 best.stop()
             best, best_speed, best_threads = tried, speed, threads
-        elif tried.in_time:
+        else:
             tried.stop()
         if not speed:
             break  # too slow with all cores

@@ -5,11 +5,11 @@ A line with a number on standard input runs so many steps; the answer is the ima
 GFLOP/s of a matrix product.
 """
 
-import argparse
-import sys
+import os
 import time
 
 import material  # noqa: F401  (puts the repository on the path)
+import step_server
 
 MATRIX = 1536
 
@@ -20,7 +20,7 @@ def make_step(arguments):
     import tensorflow as tf
 
     import model
-    from common.device import network_precision, prefers_matmul
+    from common.device import network_options
     from training import optimizers, steps
 
     precision = "mixed_bfloat16" if arguments.bfloat16 else "float32"
@@ -28,13 +28,12 @@ def make_step(arguments):
         model.BatchNormalization, optimizers.Adam = keras.layers.BatchNormalization, keras.optimizers.Adam
         kind = {"dtype": precision}
     else:
-        precision = network_precision(precision)
-        kind = {"dtype": precision, "by_matmul": prefers_matmul(precision)}
+        kind = network_options(precision)
     keras.utils.set_random_seed(0)
     networks = {"generator": model.Generator(arguments.base_filters, **kind)}
     if arguments.adversarial:
         networks["discriminator"] = model.Discriminator(arguments.base_filters, **kind)
-    adam = {name: optimizers.make_optimizer(1e-4, network, precision) for name, network in networks.items()}
+    adam = {name: optimizers.make_optimizer(1e-4, network, kind["dtype"]) for name, network in networks.items()}
     make_steps = steps.adversarial_steps if arguments.adversarial else steps.generator_steps
     step = tf.function(make_steps(networks, adam)[0])
     shape = (arguments.batch_size, 256, 256, 1)
@@ -56,17 +55,11 @@ def matrix_speed():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base_filters", type=int, required=True)
-    parser.add_argument("--batch_size", type=int, required=True)
-    parser.add_argument("--adversarial", action="store_true")
-    parser.add_argument("--bfloat16", action="store_true")
+    parser = step_server.make_parser(__doc__)
     parser.add_argument("--threads", type=int, nargs=2, help="within and between operations (default: the program's)")
     parser.add_argument("--keras", action="store_true", help="Keras's own layers and Adam, TensorFlow's own settings")
     arguments = parser.parse_args()
     if arguments.keras:
-        import os
-
         os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1")
     else:
         from common.device import start_tensorflow
@@ -75,18 +68,7 @@ def main():
         precision = "mixed_bfloat16" if arguments.bfloat16 else "float32"
         threads = tuple(arguments.threads) if arguments.threads else None
         print(start_tensorflow(-1, workload=Workload(arguments.base_filters, precision, threads)), flush=True)
-    step = make_step(arguments)
-    float(step())
-    print("ready", flush=True)
-    for line in sys.stdin:
-        if line.strip() == "matmul":
-            print(matrix_speed(), flush=True)
-            continue
-        started = time.perf_counter()
-        for _ in range(int(line)):
-            mae = step()
-        float(mae)
-        print(int(line) * arguments.batch_size / (time.perf_counter() - started), flush=True)
+    step_server.serve(make_step(arguments), arguments.batch_size, matrix_speed)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,18 @@
 #!/usr/bin/env python3
 """The training step in PyTorch: the same networks, losses, optimizer and batches as training/steps.py.
 
-bench_training.py runs this file in a process of its own, with a Python that has torch and nothing else of ours. A line
-with a number on standard input runs so many steps; the answer is the images a second, or for "matmul" the GFLOP/s of a
-matrix product.
+bench_training.py runs this file in a process of its own, with a Python that has torch and need have nothing else. A
+line with a number on standard input runs so many steps; the answer is the images a second.
 """
 
-import argparse
 import itertools
-import sys
-import time
 
+import step_server
 import torch
 from torch import nn
 from torch.nn import functional
 
 L1_WEIGHT = 100  # as losses.py
-MATRIX = 1536
 
 
 class Down(nn.Module):
@@ -130,7 +126,7 @@ def make_step(base_filters, batch_size, adversarial, bfloat16):
                 fake_logits = discriminator(source, generated)
         if not adversarial:
             update(gen_optimizer, gen_parameters, mae)()
-            return mae
+            return mae.detach()
         gen_loss = cross_entropy(fake_logits, torch.ones_like(fake_logits)) + L1_WEIGHT * mae
         disc_loss = cross_entropy(real_logits, torch.ones_like(real_logits))
         disc_loss = disc_loss + cross_entropy(fake_logits, torch.zeros_like(fake_logits))
@@ -138,43 +134,19 @@ def make_step(base_filters, batch_size, adversarial, bfloat16):
         apply_disc = update(disc_optimizer, disc_parameters, disc_loss)
         apply_gen()
         apply_disc()
-        return mae
+        return mae.detach()
 
     return step
 
 
-def matrix_speed():
-    """Measure the GFLOP/s of a float32 matrix product."""
-    matrix = torch.rand(MATRIX, MATRIX)
-    matrix @ matrix
-    started = time.perf_counter()
-    for _ in range(3):
-        matrix @ matrix
-    return 3 * 2 * MATRIX**3 / (time.perf_counter() - started) / 1e9
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base_filters", type=int, required=True)
-    parser.add_argument("--batch_size", type=int, required=True)
-    parser.add_argument("--adversarial", action="store_true")
-    parser.add_argument("--bfloat16", action="store_true")
+    parser = step_server.make_parser(__doc__)
     parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     step = make_step(arguments.base_filters, arguments.batch_size, arguments.adversarial, arguments.bfloat16)
-    step().item()
-    print("ready", flush=True)
-    for line in sys.stdin:
-        if line.strip() == "matmul":
-            print(matrix_speed(), flush=True)
-            continue
-        started = time.perf_counter()
-        for _ in range(int(line)):
-            mae = step()
-        mae.item()
-        print(int(line) * arguments.batch_size / (time.perf_counter() - started), flush=True)
+    step_server.serve(step, arguments.batch_size)
 
 
 if __name__ == "__main__":

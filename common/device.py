@@ -7,6 +7,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from common import cli, device_names, processor
 
@@ -111,6 +112,12 @@ def prefers_matmul(precision: str = "float32") -> bool:
 
     on_gpu = bool(tf.config.get_visible_devices("GPU"))
     return precision == "float32" and not on_gpu and processor.lacks_wide_vectors()
+
+
+def network_options(precision: str) -> dict[str, Any]:
+    """Return `dtype` and `by_matmul` for the networks of `model.py` on the device, after `start_tensorflow`."""
+    precision = network_precision(precision)
+    return {"dtype": precision, "by_matmul": prefers_matmul(precision)}
 
 
 def _set_threads(workload: processor.Workload, has_gpu: bool) -> str:

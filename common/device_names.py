@@ -57,7 +57,7 @@ def choose(gpu: int | None, devices: Sequence[str] | None, n_gpus: int) -> tuple
         UserError: if there are none such.
     """
     there = f"GPUs 0 to {n_gpus - 1} are there" if n_gpus else "TensorFlow finds no GPU"
-    if gpu == -1 or not (n_gpus or gpu or devices):
+    if gpu == -1 or (gpu is None and not devices and not n_gpus):
         n_cpus = count_logical_cpus(devices)
         parts = f"{n_cpus} logical devices of " if n_cpus > 1 else ""
         return [], f"{parts}the CPU"

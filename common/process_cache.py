@@ -13,7 +13,8 @@ class Key(NamedTuple):
     """What a task carries instead of a value.
 
     Attributes:
-        arguments: those of the function that loads the value. The first one is a file or folder, as an absolute path.
+        arguments: those of the function that loads the value. The first one is a file or folder, as an absolute path;
+            None for a value that comes from no file.
         digest: a hash of what was loaded.
     """
 

@@ -21,6 +21,7 @@ from common import cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ORIGIN, TARGET, OTHER = "keyboard_acoustic", "guitar_acoustic", "string_acoustic"
+INSTRUMENTS = ("--instruments", f"{ORIGIN},{TARGET}")
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests' numbers are those of the CPU
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -118,6 +119,11 @@ def one_line(text):
     lines = text.strip().splitlines()
     assert len(lines) == 1, text
     return lines[0]
+
+
+def snapshot(folder):
+    """When each file of a folder was written: dict of path to nanoseconds."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def read_json(path):

@@ -41,6 +41,11 @@ class Devices:
         return self.strategy.num_replicas_in_sync if self.strategy else 1
 
     @property
+    def n_local(self) -> int:
+        """The number of devices of this worker."""
+        return self.count // self.n_workers
+
+    @property
     def is_chief(self) -> bool:
         """Whether this is the process that writes files."""
         return self.worker == 0
@@ -55,21 +60,20 @@ class Devices:
 
     def split(self, batch: Batch) -> Batch:
         """Split this worker's part of a batch among its devices; the number of slices must be a multiple of theirs."""
-        n_local = self.count // self.n_workers
-        if n_local == 1:
+        if self.n_local == 1:
             return batch
         with tf.device("CPU:0"):  # where the batch is; each part is copied to its device
-            parts = [tf.split(tensor, n_local) for tensor in batch]
+            parts = [tf.split(tensor, self.n_local) for tensor in batch]
 
         # `context` is a ValueContext, which TensorFlow does not export.
         def pick(context: Any) -> Batch:
-            return tuple(part[context.replica_id_in_sync_group % n_local] for part in parts)
+            return tuple(part[context.replica_id_in_sync_group % self.n_local] for part in parts)
 
         return self.strategy.experimental_distribute_values_from_function(pick)
 
     def splits(self, batch: Batch) -> bool:
-        """Tell whether `split` can split a batch."""
-        return batch[0].shape[0] % (self.count // self.n_workers) == 0
+        """Tell whether `split` divides a batch: among several devices, in equal parts."""
+        return self.n_local > 1 and batch[0].shape[0] % self.n_local == 0
 
     def total(self, step: Callable[..., tf.Tensor], batch: Batch) -> tf.Tensor:
         """Run a step on all devices and sum what it returns; runs inside a graph."""
@@ -78,9 +82,7 @@ class Devices:
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, self.strategy.run(step, args=batch), axis=None)
 
     def local_total(self, step: Callable[..., tf.Tensor], batch: Batch) -> tf.Tensor:
-        """Sum what a step returns on the devices of this worker alone; runs inside a graph."""
-        if self.count == self.n_workers:
-            return step(*batch)
+        """Sum what a step returns on the devices of this worker alone, which are several; runs inside a graph."""
         return tf.add_n(self.strategy.experimental_local_results(self.strategy.run(step, args=batch)))
 
     def average(self, variables: Sequence[tf.Variable]) -> None:
@@ -140,15 +142,15 @@ def connect(words: Sequence[str], batch_size: int, sync_norm: bool) -> Devices:
     Raises:
         UserError: if the batch cannot be divided equally, or the machines cannot be connected.
     """
-    cluster = read_cluster()
+    cluster, n_cpus = read_cluster(), count_logical_cpus(words)
     if cluster:
-        devices = _connect_workers(cluster, count_logical_cpus(words))
+        devices = _connect_workers(cluster, n_cpus)
     else:
-        n_cpus = count_logical_cpus(words)
-        names = [f"CPU:{number}" for number in range(n_cpus)] if n_cpus > 1 else tf.config.list_logical_devices("GPU")
+        names = [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
+        if n_cpus > 1:
+            names = [f"CPU:{number}" for number in range(n_cpus)]
         if len(names) < 2:
             return Devices()
-        names = [getattr(name, "name", name) for name in names]
         with held_back_stderr():
             devices = Devices(tf.distribute.MirroredStrategy(names))
     if batch_size % devices.count:

@@ -282,9 +282,7 @@ def _compile(
 
     def validation_step(*batch: tf.Tensor) -> tf.Tensor:
         # A last batch that the devices do not divide is measured by the first one, so that each slice counts once.
-        if devices.count == devices.n_workers or not devices.splits(batch):
-            return whole_validation(*batch)
-        return split_validation(*devices.split(batch))
+        return split_validation(*devices.split(batch)) if devices.splits(batch) else whole_validation(*batch)
 
     return train_step, validation_step
 

@@ -30,13 +30,13 @@ CHANGEABLE = (
     "epochs",
     "gen_lr",
     "gpu",
-    "threads",
     "jit_compile",
     "lr",
     "models_path",
     "output_path",
     "sample_audio",
     "tensorboard",
+    "threads",
 )
 
 

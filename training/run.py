@@ -178,9 +178,9 @@ def _make_config(recipe: Recipe, settings: RunSettings, dataset: PairedDataset) 
 
 
 def _compared(config: dict[str, Any]) -> dict[str, Any]:
-    """Return what must be equal in the configurations of all workers: paths and devices may differ."""
+    """Return what must be equal in the configurations of all workers: paths, devices and threads may differ."""
     own = ("checkpoint_minutes", "dataset_path", "devices", "gpu", "init_from", "models_path", "output_path")
-    own += ("sample_audio", "tensorboard")
+    own += ("sample_audio", "tensorboard", "threads")
     arguments = {name: value for name, value in config["arguments"].items() if name not in own}
     return {"model": config["model"], "data": config["data"], "arguments": arguments}
 

@@ -25,10 +25,10 @@ def test_the_threads_of_a_workload_are_set_and_said(monkeypatch):
 
 def test_a_cpu_without_16_bit_units_gets_float32_and_says_so(monkeypatch, capsys):
     monkeypatch.setattr(processor, "_flags", lambda: {"avx2"})
-    assert device.network_precision("mixed_bfloat16") == "float32"
+    assert device.network_options("mixed_bfloat16") == {"dtype": "float32", "by_matmul": True}
     assert "does not compute in bfloat16; the networks are in float32" in capsys.readouterr().out
     monkeypatch.setattr(processor, "_flags", lambda: {"avx512f"})
-    assert device.network_precision("mixed_bfloat16") == "mixed_bfloat16"
+    assert device.network_options("mixed_bfloat16") == {"dtype": "mixed_bfloat16", "by_matmul": False}
     assert device.network_precision("float32") == "float32"
     assert not capsys.readouterr().out
 

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ import train_generator
 from common import device_names
 from common.cli import UserError
 from dataset.paired_dataset import DatasetSettings, PairedDataset
-from training import devices, messages, watch
+from training import devices, messages, run, watch
 from training.devices import Devices
 
 WORKERS = {"worker": ["127.0.0.1:1234", "127.0.0.1:1235"]}
@@ -60,11 +61,11 @@ def test_machines_validate_each_slice_once(dataset_path):
 
 def test_a_machine_without_validation_slices_reads_none(tmp_path):
     write_slices(tmp_path, {"a": 8, "b": 1})
-    settings = DatasetSettings([tmp_path], [(ORIGIN, TARGET)], 4, None, 0.5, 0, worker=3, n_workers=4)
-    dataset = PairedDataset(settings)
-    assert len(dataset.validation) < 4 or dataset.validation_pieces == {"a"}
-    n_rows = sum(len(batch[0]) for batch in dataset.validation_batches())
-    assert n_rows == len(dataset.validation) // 4
+    settings = DatasetSettings([tmp_path], [(ORIGIN, TARGET)], 4, None, 0.5, 0, n_workers=4)
+    parts = [PairedDataset(settings._replace(worker=worker)) for worker in range(4)]
+    assert all(part.validation_pieces == {"b"} for part in parts)
+    n_rows = [sum(len(source) for source, _ in part.validation_batches()) for part in parts]
+    assert n_rows == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,12 @@ def test_devices_are_chosen_and_named(n_gpus, gpu, words, expected):
     assert name.partition(" (")[0] == expected[1]
 
 
+@pytest.mark.parametrize(("n_gpus", "gpu"), [(0, 0), (0, 1), (2, 2)])
+def test_a_gpu_that_is_not_there_is_refused(n_gpus, gpu):
+    with pytest.raises(UserError, match=f"--gpu {gpu}: .*-1 runs on the CPU"):
+        device_names.choose(gpu, [], n_gpus)
+
+
 def strategy_of(count):
     return SimpleNamespace(num_replicas_in_sync=count)
 
@@ -160,9 +167,9 @@ def test_one_device_runs_without_a_strategy(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     one = devices.connect([], 2, False)
     assert one == Devices(None, 0, 1)
-    assert one.is_chief and one.count == 1 and one.lost == ()
+    assert one.is_chief and one.count == one.n_local == 1 and one.lost == ()
     batch = (tf.zeros((2, 1)),)
-    assert one.split(batch) is batch
+    assert one.split(batch) is batch and not one.splits(batch)
     assert one.total(lambda part: part, batch) is batch[0]
 
 
@@ -237,19 +244,32 @@ def test_one_worker_stops_at_once(monkeypatch):
     assert watcher.after_step().stop
 
 
+def refusals(*values):
+    """What workers with these values are told as they compare them; None for those that go on."""
+    meeting = Meeting(len(values))
+
+    def agree(worker):
+        try:
+            Devices.agree(meeting.member(worker), values[worker], "other flags")
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(values)) as pool:
+        return list(pool.map(agree, range(len(values))))
+
+
 def test_workers_that_differ_are_refused():
-    devices_of_two = Devices(None, 1, 2)
-    totals = iter([[3.0], None])
+    assert refusals({"seed": 1, "lr": 0.1}, {"lr": 0.1, "seed": 1}) == [None, None]
+    assert refusals({"seed": 1}, {"seed": 2}) == ["worker 0 of 2: other flags", "worker 1 of 2: other flags"]
 
-    class Pretended(Devices):
-        def total_of_workers(self, values):
-            return np.array(next(totals) or [values[0] * 2])
 
-    pretended = Pretended(None, 1, 2)
-    assert devices_of_two.n_workers == 2
-    with pytest.raises(UserError, match="worker 1 of 2: other flags"):
-        pretended.agree({"seed": 1}, "other flags")
-    pretended.agree({"seed": 1}, "other flags")
+def test_workers_may_have_paths_devices_and_threads_of_their_own():
+    def compared(**changes):
+        arguments = {"dataset_path": ["a"], "devices": [], "gpu": None, "threads": None, "seed": 0, **changes}
+        return run._compared({"model": {}, "data": {}, "arguments": arguments})
+
+    assert compared() == compared(dataset_path=["b"], devices=["all"], gpu=-1, threads=[2, 2])
+    assert compared() != compared(seed=1)
 
 
 def test_a_lost_worker_is_one_line(monkeypatch):

@@ -70,7 +70,7 @@ def test_what_the_kernel_cannot_do_is_left_to_keras():
     )
 
 
-def test_weights_go_by_the_names_of_keras_s_layer(tmp_path):
+def test_weights_go_by_the_names_of_keras_s_layer():
     layer = BatchNormalization(name="norm")
     layer.build((None, 4, 4, 3))
     expected = keras.layers.BatchNormalization(name="norm")

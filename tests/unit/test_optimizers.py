@@ -88,8 +88,8 @@ def test_variants_that_the_kernel_does_not_know_are_left_to_keras():
     np.testing.assert_array_equal(*results)
 
 
-def test_each_replica_is_updated_with_the_sum_of_the_gradients():
-    # Two logical CPUs need a process of their own; one replica goes the same way through tf.distribute.
+def test_a_replica_is_updated_as_a_device_without_a_strategy_is():
+    # The sum over several replicas takes several logical devices, which need a process of their own.
     strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
     with strategy.scope():
         network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
