@@ -10,6 +10,8 @@ import train
 import train_generator
 import train_multitarget
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 
 @pytest.fixture(scope="module")
 def dataset_path(tmp_path_factory):
