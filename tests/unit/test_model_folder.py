@@ -70,6 +70,7 @@ def test_a_damaged_configuration_is_one_clear_error():
 def test_the_model_is_that_of_the_best_epoch_and_last_that_of_the_last(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(model_folder, "save_model", lambda folder, networks, config: saved.append((folder, config)))
+    monkeypatch.setattr(model_folder, "copy_model", lambda _, folder, names: saved.append((folder, saved[-1][1])))
     history = History(tmp_path, ("gen_mae",), True, [])
     for epoch, error in enumerate((0.3, 0.1, 0.2), 1):
         history.rows.append({"epoch": epoch, "gen_mae": 0.5 / epoch, "gen_mae_val": error})
