@@ -143,8 +143,8 @@ def make_networks_shallow(patch=setattr):
     from common import weights_file
 
     def generator_size(weights):
-        kernel = next(dataset for dataset in weights if len(dataset.shape) == 4)
-        return {"base_filters": kernel.shape[3], "n_inputs": kernel.shape[2]}
+        *_, n_inputs, base_filters = min((w.shape for w in weights if len(w.shape) == 4), key=lambda shape: shape[3])
+        return {"base_filters": base_filters, "n_inputs": n_inputs}
 
     patch(weights_file, "generator_size", generator_size)
     patch(model, "_ENCODER", model._ENCODER[:3])

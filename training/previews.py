@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import soundfile
 
 import data
 from common import audio, plots, storage
@@ -168,5 +167,5 @@ def _count_samples(n_slices: int) -> int:
 def _write_audio(path: Path, samples: np.ndarray) -> None:
     """Write 16-bit mono at 44.1 kHz, scaled to full scale where it would clip."""
     scaled = samples / max(1.0, float(np.abs(samples).max(initial=0)))
-    with storage.atomic_write(path) as partial:
-        soundfile.write(partial, scaled, data.SAMPLE_RATE, subtype="PCM_16")
+    with storage.atomic_write(path) as partial, audio.open_to_write(partial, data.SAMPLE_RATE, 1, "PCM_16") as file:
+        file.write(scaled)

@@ -89,6 +89,7 @@ class Outcome:
 def load_libraries(with_network=True):
     """Import what the scripts import, once, without starting a thread or a device."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", KERAS_BACKEND="tensorflow", CUDA_VISIBLE_DEVICES="-1")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # as common/device.py, or forks and new processes would differ
     sys.stderr.flush()
     real, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)  # TensorFlow's remarks while it loads

@@ -1,8 +1,11 @@
-"""The animation of a run: a frame for each epoch whose prediction is there."""
+"""What a run shows of its epochs: audio, and an animation with a frame for each epoch whose prediction is there."""
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+import soundfile
 
 import data
 from training import previews
@@ -30,3 +33,13 @@ def test_the_animation_leaves_out_epochs_that_are_missing_or_damaged(tmp_path, m
             source, predicted, target = row.values()
             np.testing.assert_array_equal(predicted, shown[epoch, number][..., 0])
             assert (source == 0.25).all() and (target == 0.75).all()
+
+
+@pytest.mark.parametrize("folder", ["output", "Pr\udce9lude"])
+def test_audio_is_written_without_clipping_into_any_folder(tmp_path, folder):
+    path = tmp_path / folder / "input.wav"
+    samples = np.array([0.5, -2.0, 1.0], np.float32)
+    previews._write_audio(path, samples)
+    read, rate = soundfile.read(os.fsencode(path))
+    assert (rate, soundfile.info(os.fsencode(path)).subtype) == (data.SAMPLE_RATE, "PCM_16")
+    np.testing.assert_allclose(read, samples / 2, atol=2**-15)
