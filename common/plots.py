@@ -14,7 +14,12 @@ from PIL import Image, ImageDraw
 import data
 from common import storage
 
-LABELS = {"gen_mae": "generator MAE", "gen_loss": "joint loss (generator)", "disc_loss": "discriminator loss"}
+LABELS = {
+    "gen_mae": "generator MAE",
+    "gen_loss": "joint loss (generator)",
+    "disc_loss": "discriminator loss",
+    "sound": "sound score",
+}
 _COLOR_MAP = "magma"
 _SMALL_FONT = 18  # points on 5 inches: still readable in a picture that is shown 250 pixels wide
 

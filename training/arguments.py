@@ -12,6 +12,7 @@ from common.processor import Workload
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("constant", "cosine")
+SELECTIONS = ("gen_mae", "sound")
 # Flags that do not describe a run, and that its config.json leaves out.
 _NOT_RECORDED = ("restart", "findlr", "findlr_start", "findlr_end", "findlr_steps", "defaults")
 
@@ -33,6 +34,7 @@ class RunSettings:
     sync_norm: bool
     schedule: str
     ema: float
+    select: str
     init_from: str | None
     dropout: float
     augment: bool
@@ -99,6 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch_size", type=int, default=8, help="slices a step, of all devices; at least 2")
     add("--schedule", choices=SCHEDULES, default="constant", help="learning rates over the run; cosine ends at 0")
     add("--ema", type=cli.fraction, default=0.0, help="decay of a moving average of the weights, such as 0.999")
+    add("--select", choices=SELECTIONS, default="gen_mae", help="validation measure that decides which epoch is best")
     add("--init_from", help="folder or name of a model that gives the initial weights")
     add("--dropout", type=cli.fraction, default=0.5, help="dropout rate of the decoder's first three layers")
     add("--augment", action="store_true", help="change level, spectrum and noise floor of the sources at random")

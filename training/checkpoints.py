@@ -33,14 +33,15 @@ class Counters:
 
     Attributes:
         names: names of the metrics.
+        validated: names of the metrics of validation.
         epochs_done: number of complete epochs.
         step: number of steps done in the present epoch.
         totals: sum and count of each metric in the present epoch, float64 [shape=(n_metrics, 2)].
         first_bad_step: the first step whose loss was not finite; -1 if there was none.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
+    def __init__(self, names: Sequence[str], validated: Sequence[str] | None = None) -> None:
+        self.names, self.validated = names, names if validated is None else validated
         self.epochs_done = tf.Variable(0, dtype=tf.int64)
         self.step = tf.Variable(0, dtype=tf.int64)
         self.totals = tf.Variable(tf.zeros((len(names), 2), tf.float64))

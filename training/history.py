@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from common import plots, storage
 from common.cli import UserError
+from training import sound
 
 FILE_NAME = "history.csv"
 Row = dict[str, float]
@@ -23,17 +24,18 @@ class History:
         selected: the column that decides which epoch is best (least).
     """
 
-    def __init__(self, model_path: Path, metrics: Sequence[str], with_validation: bool, rows: list[Row]) -> None:
+    def __init__(self, model_path: Path, metrics: Sequence[str], select: str | None, rows: list[Row]) -> None:
         """Begin with the rows of the epochs that are done.
 
         Args:
             model_path: the model's folder.
-            metrics: names of the metrics; the first one selects the best epoch.
-            with_validation: whether the validation selects.
+            metrics: names of the metrics of training and validation.
+            select: the metric of validation that selects the best epoch; None if there is no validation, and the first
+                metric of the training does.
             rows: rows of the complete epochs.
         """
         self._model_path, self._metrics = model_path, metrics
-        self.selected = f"{metrics[0]}_val" if with_validation else metrics[0]
+        self.selected = f"{select}_val" if select else metrics[0]
         self.rows = rows
 
     @property
@@ -44,6 +46,7 @@ class History:
     def write(self) -> None:
         """Write the table and the plots."""
         columns = ["epoch", *(column for name in self._metrics for column in (name, f"{name}_val"))]
+        columns += [f"{name}_val" for name in (sound.SCORE, *sound.names())]
         columns += ["seconds", "images_per_second"]
         path = self._model_path / FILE_NAME
         with storage.atomic_write(path) as partial, open(partial, "w", newline="") as file:
@@ -54,7 +57,8 @@ class History:
 
     def draw(self) -> None:
         """Draw each metric over the epochs, in `plots/`."""
-        for name in self._metrics:
+        heard = any(f"{sound.SCORE}_val" in row for row in self.rows)  # runs of version 0.1.0 do not have it
+        for name in (*self._metrics, *([sound.SCORE] if heard else [])):
             plots.save_history(self._model_path / "plots" / f"{name}_history.png", self.rows, name)
 
 
@@ -90,6 +94,8 @@ def epoch_line(row: Row, metrics: Sequence[str], last_epoch: int, is_best: bool)
         for name in metrics
         if name in row
     )
+    if f"{sound.SCORE}_val" in row:
+        losses += f"  {sound.SCORE} (val {row[f'{sound.SCORE}_val']:.4f})"
     speed = f"{row['seconds']:.1f} s  {row['images_per_second']:.1f} images/s"
     return f"epoch {row['epoch']}/{last_epoch}  {losses}  {speed}" + ("  best" if is_best else "")
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from common import failures
 from dataset.paired_dataset import PairedDataset
-from training import model_folder
+from training import model_folder, sound
 from training.checkpoints import Checkpoints, Counters, Diverged, Interruption, metric_means, metric_totals, resume
 from training.devices import Devices
 from training.ema import Averages
@@ -42,7 +42,7 @@ class Recipe:
         learning_rates: dict of network to its rate, for `generator` and, where there is one, `discriminator`.
         make_networks: function without arguments that makes the networks: dict of name to `keras.Model`.
         make_steps: function of (networks, optimizers) that makes a training and a validation step.
-        metrics: names of what the steps measure; the first one selects the best epoch.
+        metrics: names of what the steps measure; the first one is the mean absolute error.
         n_inputs: images that the generator takes; the second one is a style.
     """
 
@@ -65,6 +65,7 @@ class LoopSettings(NamedTuple):
         checkpoint_minutes: time between checkpoints within an epoch.
         jit_compile: whether XLA compiles the steps.
         ema: decay of moving averages of the weights, which validate and are saved as the model; 0 for none.
+        select: the metric of validation that decides which epoch is best (least).
     """
 
     epochs: int
@@ -73,6 +74,7 @@ class LoopSettings(NamedTuple):
     checkpoint_minutes: float
     jit_compile: bool
     ema: float
+    select: str = "gen_mae"
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def train(
     Raises:
         UserError: if the checkpoint or the history is damaged.
     """
-    devices, counters = learners.devices, Counters(recipe.metrics)
+    devices, counters = learners.devices, Counters(recipe.metrics, [*recipe.metrics, *sound.names()])
     averages = Averages(learners.networks, settings.ema, devices.local_copy)
     state = counters, averages, learners.networks, learners.optimizers
     checkpoints = Checkpoints(model_path / "checkpoints", *state, writes=devices.is_chief)
@@ -157,7 +159,7 @@ def train(
     epochs_done = int(counters.epochs_done)
     rows = checkpoints.record.get("history")  # runs of version 0.1.0 have it in the table alone
     rows = read_history(model_path, epochs_done) if rows is None else rows
-    history = History(model_path, recipe.metrics, bool(dataset.validation), rows)
+    history = History(model_path, recipe.metrics, settings.select if dataset.validation else None, rows)
     position = _Position(counters, averages, checkpoints, history, Interruption(), devices)
     outputs_of = checkpoints.record.get("outputs_of", epochs_done)
     if epochs_done and devices.is_chief:
@@ -269,7 +271,7 @@ def _compile(
         return metric_totals(metrics, counters.names, settings.batch_size // devices.count)
 
     def measure(*part: tf.Tensor) -> tf.Tensor:
-        return metric_totals(learners.validation_step(*part), counters.names, tf.shape(part[0])[0])
+        return metric_totals(learners.validation_step(*part), counters.validated, tf.shape(part[0])[0])
 
     # No step branches on a tensor: converting its Python code to graph operations would only delay the first one.
     @tf.function(jit_compile=settings.jit_compile, autograph=False)
@@ -318,8 +320,8 @@ def _validate(
     """Compute the means over all validation slices, by column of the history; None if interrupted."""
     if not dataset.validation:
         return {}
-    metrics, interruption, devices = position.counters.names, position.interruption, position.devices
-    totals = np.zeros((len(metrics), 2))
+    names, interruption, devices = position.counters.validated, position.interruption, position.devices
+    totals = np.zeros((len(names), 2))
     for batch in dataset.validation_batches():
         if interruption.requested:
             break
@@ -327,10 +329,10 @@ def _validate(
     if devices.total_of_workers([interruption.requested])[0]:
         return None
     totals = devices.total_of_workers(np.asarray(totals))
-    means = {f"{name}_val": mean for name, mean in metric_means(metrics, totals).items()}
+    means = metric_means(names, totals)
     if not all(map(math.isfinite, means.values())):
         raise Diverged("validation")
-    return means
+    return {f"{name}_val": value for name, value in sound.summarize(means).items()}
 
 
 def _failure_message(number: int, error: BaseException, position: _Position) -> str:

@@ -11,7 +11,7 @@ from common import storage
 from common.cli import UserError
 from common.weights import EQUALIZERS_KEY, versions
 from dataset.paired_dataset import DatasetSettings, PairedDataset
-from training import lr_search, model_folder, tensorboard_log
+from training import lr_search, model_folder, sound, tensorboard_log
 from training.arguments import RunSettings
 from training.devices import Devices, connect
 from training.history import Row
@@ -115,8 +115,13 @@ def _train(
 ) -> int:
     output_path = Path(settings.output_path) / recipe.name
     # Everything that can be refused is refused before anything is written or, with --restart, removed.
+    if settings.select != "gen_mae" and not dataset.validation:
+        raise UserError(
+            f"--select {settings.select} needs pieces to validate with: add some, or raise --validation_split"
+        )
     excerpt = read_excerpt(settings.sample_audio) if settings.sample_audio else None
-    log = tensorboard_log.make_logger(output_path / "tensorboard", recipe.metrics) if settings.tensorboard else None
+    metrics = [*recipe.metrics, sound.SCORE, *sound.names()]
+    log = tensorboard_log.make_logger(output_path / "tensorboard", metrics) if settings.tensorboard else None
     config = _make_config(recipe, settings, dataset)
     decay_steps = settings.epochs * dataset.steps if settings.schedule == "cosine" else None
     devices.agree(_compared(config), "its flags or its data set are not those of the others")
@@ -146,6 +151,7 @@ def _train(
             settings.checkpoint_minutes,
             settings.jit_compile,
             settings.ema,
+            settings.select,
         )
         return train(recipe, learners, dataset, loop_settings, model_path, config, after_epoch)
 

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from losses import discriminator_loss, generator_loss, l1_errors, l1_loss
+from training.sound import sound_totals
 
 Metrics = dict[str, tf.Tensor | tuple[tf.Tensor, tf.Tensor]]
 Step = Callable[..., Metrics]
@@ -28,7 +29,7 @@ def adversarial_steps(networks: Networks, optimizers: Optimizers, measure: Measu
         measure: function of (target, generated, *integers) to further metrics.
 
     Returns:
-        Two functions of a batch: one that updates the networks, and one that does not.
+        Two functions of a batch: one that updates the networks, and one that does not and also returns `sound_totals`.
     """
     generator, discriminator = networks["generator"], networks["discriminator"]
     split = _make_split(generator)
@@ -55,7 +56,7 @@ def adversarial_steps(networks: Networks, optimizers: Optimizers, measure: Measu
     def validation_step(*batch: tf.Tensor) -> Metrics:
         inputs, target, integers = split(batch)
         metrics, generated = losses(inputs, target, training=False)
-        return metrics | _measured(measure, target, generated, integers)
+        return metrics | sound_totals(target, generated) | _measured(measure, target, generated, integers)
 
     return train_step, validation_step
 
@@ -69,7 +70,7 @@ def generator_steps(networks: Networks, optimizers: Optimizers, measure: Measure
         measure: function of (target, generated, *integers) to further metrics.
 
     Returns:
-        Two functions of a batch: one that updates the network, and one that does not.
+        Two functions of a batch: one that updates the network, and one that does not and also returns `sound_totals`.
     """
     generator = networks["generator"]
     split = _make_split(generator)
@@ -86,7 +87,8 @@ def generator_steps(networks: Networks, optimizers: Optimizers, measure: Measure
     def validation_step(*batch: tf.Tensor) -> Metrics:
         inputs, target, integers = split(batch)
         generated = generator(inputs, training=False)
-        return {"gen_mae": l1_loss(target, generated)} | _measured(measure, target, generated, integers)
+        metrics = {"gen_mae": l1_loss(target, generated)} | sound_totals(target, generated)
+        return metrics | _measured(measure, target, generated, integers)
 
     return train_step, validation_step
 

@@ -29,6 +29,7 @@ import predict_multitarget
 import train
 import train_generator
 import train_multitarget
+from training.sound import BANDS_HZ
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 MULTITARGET = f"{ORIGIN}_2_any"
@@ -127,9 +128,14 @@ def test_multitarget_rates(monkeypatch, tmp_path, flags, expected):
 
 
 def test_a_generator_for_several_targets_may_learn_alone(call_script, dataset_path, tmp_path):
-    words = multitarget_arguments(dataset_path, tmp_path, gen_lr=None, disc_lr=None, lr=1e-3, epochs=2)
-    status, _, stderr = call_script(train_multitarget, *words, "--generator_alone")
+    changes = {"gen_lr": None, "disc_lr": None, "lr": 1e-3, "epochs": 2, "select": "sound"}
+    words = multitarget_arguments(dataset_path, tmp_path, **changes)
+    status, stdout, stderr = call_script(train_multitarget, *words, "--generator_alone")
     assert status == 0, stderr
+    best = min(history(tmp_path, f"{MULTITARGET}_generator"), key=lambda row: float(row["sound_val"]))
+    assert f"best epoch: {best['epoch']} (sound_val {float(best['sound_val']):.4f})" in stdout
+    assert all(0 < float(best[f"texture_{low}_val"]) < 10 for low in BANDS_HZ[:-1])
+    assert all(abs(float(best[f"level_{low}_val"])) < 60 for low in BANDS_HZ[:-1])
     model = tmp_path / "models" / f"{MULTITARGET}_generator"
     assert sorted(path.name for path in model.glob("*.h5")) == ["generator.weights.h5"]
     rows = history(tmp_path, f"{MULTITARGET}_generator")
@@ -160,7 +166,7 @@ def test_generator_alone_holds_no_discriminator(generator_run):
     names = [name for name, _ in tf.train.list_variables(str(model / "checkpoints"))]
     assert not [name for name in names if "disc" in name]
     assert [name for name in names if name.startswith("generator/")]
-    assert {path.name for path in (model / "plots").iterdir()} == {"gen_mae_history.png"}
+    assert {path.name for path in (model / "plots").iterdir()} == {"gen_mae_history.png", "sound_history.png"}
 
 
 def test_generator_alone_goes_on(call_script, generator_run, dataset_path, tmp_path):

@@ -257,6 +257,7 @@ def test_a_slice_that_vanishes_is_one_line_after_a_checkpoint(call, dataset_path
         ({"target": "flute_acoustic"}, "no slices of flute_acoustic"),
         ({"gen_lr": -1}, "--gen_lr"),
         ({"validation_split": 1}, "--validation_split"),
+        ({"validation_split": 0, "select": "sound"}, "--select sound needs pieces to validate with"),
         ({"gpu": 7}, "--gpu 7"),
         ({"sample_audio": "nowhere.wav"}, "--sample_audio"),
         ({"sample_audio": __file__}, "not an audio file"),

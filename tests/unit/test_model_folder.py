@@ -71,13 +71,25 @@ def test_the_model_is_that_of_the_best_epoch_and_last_that_of_the_last(tmp_path,
     saved = []
     monkeypatch.setattr(model_folder, "save_model", lambda folder, networks, config: saved.append((folder, config)))
     monkeypatch.setattr(model_folder, "copy_model", lambda _, folder, names: saved.append((folder, saved[-1][1])))
-    history = History(tmp_path, ("gen_mae",), True, [])
+    history = History(tmp_path, ("gen_mae",), "gen_mae", [])
     for epoch, error in enumerate((0.3, 0.1, 0.2), 1):
         history.rows.append({"epoch": epoch, "gen_mae": 0.5 / epoch, "gen_mae_val": error})
         model_folder.save_models(tmp_path, {}, {"model": {}}, history)
     assert [folder for folder, _ in saved] == [tmp_path / "last", tmp_path] * 2 + [tmp_path / "last"]
     assert saved[3][1]["training"] == {"epoch": 2, "best_epoch": 2, "gen_mae_val": 0.1}
     assert saved[4][1]["training"] == {"epoch": 3, "best_epoch": 2, "gen_mae_val": 0.1}
+
+
+def test_the_best_epoch_is_that_of_the_selected_metric(tmp_path):
+    rows = [
+        {"epoch": 1, "gen_mae": 0.3, "gen_mae_val": 0.1},  # of a version that did not measure the sound
+        {"epoch": 2, "gen_mae": 0.2, "gen_mae_val": 0.2, "sound_val": 0.4},
+        {"epoch": 3, "gen_mae": 0.1, "gen_mae_val": 0.3, "sound_val": 0.3},
+        {"epoch": 4, "gen_mae": 0.2, "gen_mae_val": 0.4, "sound_val": 0.5},
+    ]
+    assert History(tmp_path, ("gen_mae",), "gen_mae", rows).best["epoch"] == 1
+    assert History(tmp_path, ("gen_mae",), "sound", rows).best["epoch"] == 3
+    assert History(tmp_path, ("gen_mae",), None, rows).best["epoch"] == 3
 
 
 @pytest.mark.parametrize("content", [None, b"", b"epoch,gen_mae\n1,0.5\n", b"\xff\0\0", b"epoch,gen_mae\n1,0.5\n2,x\n"])

@@ -1,0 +1,80 @@
+"""What the mean absolute error does not hear: texture and level by octave band, on validation slices.
+
+An error that is least for the median of all that may come next prefers blur, and a blurred picture is quiet and smooth.
+The texture tells how much of the fast changes is there, the level how much of the energy (docs/method.md).
+"""
+
+import math
+from collections.abc import Mapping
+
+import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
+
+import data
+
+BANDS_HZ = (150, 300, 600, 1200, 2400, 4800, 9600)  # the limits of six octaves
+SCORE = "sound"
+_MEAN_FRAMES = 9  # 0.1 s
+_DB_THAT_DOUBLE = 6.0
+_LEAST_RATIO = 1e-12
+
+
+def sound_totals(target: tf.Tensor, generated: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+    """Sum what texture and level are ratios of, over a batch.
+
+    Args:
+        target: true images, float32 (batch, 256, 256, 1) in [-1, 1].
+        generated: the generator's images, of the same shape and range.
+
+    Returns:
+        dict of `texture_<Hz>` and `level_<Hz>`, for the lower limit of each band, to (sum over the generated images,
+        sum over the true ones), float32 scalars: of the squared fast changes of log-magnitude, and of the energy.
+    """
+    sums = {name: _sums(images) for name, images in (("generated", generated), ("target", target))}
+    return {key: (sums["generated"][key], sums["target"][key]) for key in sums["target"]}
+
+
+def names() -> list[str]:
+    """Return the keys of `sound_totals`."""
+    return [f"{kind}_{low}" for kind in ("texture", "level") for low in BANDS_HZ[:-1]]
+
+
+def summarize(means: Mapping[str, float]) -> dict[str, float]:
+    """Turn ratios of sums into texture and level, and into the score that may select the best epoch.
+
+    The score is the mean absolute error, times 1 plus 1/6 for each dB by which texture and level are wrong, in the mean
+    over the bands. It is low only where all three are right.
+
+    Args:
+        means: dict of metric to mean, `gen_mae` among them. The means of `sound_totals` are ratios; a band in which the
+            true images are silent is missing.
+
+    Returns:
+        The same dict with `texture_<Hz>` (a ratio; 1 is right), `level_<Hz>` (dB; 0 is right) and `sound`; without any
+        ratio, the dict as it is.
+    """
+    result, wrong = dict(means), {"texture": [], "level": []}
+    for key in names():
+        if key in means:
+            kind, decibels = key.partition("_")[0], 10 * math.log10(max(means[key], _LEAST_RATIO))
+            wrong[kind].append(abs(decibels))
+            result[key] = math.sqrt(means[key]) if kind == "texture" else decibels
+    excess = [sum(values) / len(values) for values in wrong.values() if values]
+    if excess:
+        result[SCORE] = means["gen_mae"] * (1 + sum(excess) / _DB_THAT_DOUBLE)
+    return result
+
+
+def _sums(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    log_magnitude = data.from_network(tf.cast(images, tf.float32))[..., 0]  # (batch, bin, frame)
+    slow = tf.nn.avg_pool1d(
+        tf.transpose(log_magnitude, (0, 2, 1)), _MEAN_FRAMES, 1, "SAME"
+    )  # the edges: of fewer frames
+    fast = tf.square(log_magnitude - tf.transpose(slow, (0, 2, 1)))
+    energy = tf.square(data.expand_magnitude(log_magnitude, tnp))
+    limits = [round(hertz * data.N_FFT / data.SAMPLE_RATE) for hertz in BANDS_HZ]
+    result = {}
+    for low, first, last in zip(BANDS_HZ, limits, limits[1:], strict=False):
+        result[f"texture_{low}"] = tf.reduce_sum(fast[:, first:last])
+        result[f"level_{low}"] = tf.reduce_sum(energy[:, first:last])
+    return result
