@@ -1,16 +1,13 @@
 """Measures by octave band, which show what a mean absolute error does not: texture and level."""
 
-import math
-
 import numpy as np
 
 import data
+from common import bands
 
-# Low and high frequency in Hz. NSynth's notes have nothing above 8 kHz.
-TEXTURE_BANDS = ((150, 300), (300, 600), (600, 1200), (1200, 2400), (2400, 4800), (4800, 9600))
+TEXTURE_BANDS = bands.OCTAVES
 LEVEL_BANDS = ((0, 150), *TEXTURE_BANDS)
 TEXTURE_AIM, LEVEL_AIM = 0.15, 1.5  # how far from 1, and from 0 dB, is near enough
-TEXTURE_FRAMES = 9  # of the moving mean: 104 ms
 LEAST_TEXTURE = 0.002  # of log-magnitude, 0.2 dB: rounding to 16 bit has half of that
 
 
@@ -28,13 +25,13 @@ def texture(log_magnitude: np.ndarray) -> np.ndarray:
         float64 array [shape=(6,)], by `TEXTURE_BANDS`, on the scale of the log-magnitude; NaN with fewer than 10
         frames.
     """
-    margin = TEXTURE_FRAMES // 2
-    if log_magnitude.shape[1] <= TEXTURE_FRAMES:
+    margin = bands.TEXTURE_FRAMES // 2
+    if log_magnitude.shape[1] <= bands.TEXTURE_FRAMES:
         return np.full(len(TEXTURE_BANDS), np.nan)
-    means = np.lib.stride_tricks.sliding_window_view(log_magnitude, TEXTURE_FRAMES, axis=1).mean(axis=-1)
+    means = np.lib.stride_tricks.sliding_window_view(log_magnitude, bands.TEXTURE_FRAMES, axis=1).mean(axis=-1)
     changes = np.asarray(log_magnitude[:, margin:-margin] - means, np.float64)
     variances = changes.var(axis=1)
-    return np.sqrt([variances[_bins(*band)].mean() for band in TEXTURE_BANDS])
+    return np.sqrt([variances[bands.bins(*band)].mean() for band in TEXTURE_BANDS])
 
 
 def texture_ratios(log_magnitude: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -66,7 +63,7 @@ def level_errors(magnitude: np.ndarray, target: np.ndarray) -> np.ndarray:
     """
     floor = data.AMIN**2
     powers, target_powers = (
-        np.array([np.square(values[_bins(*band)], dtype=np.float64).mean() for band in LEVEL_BANDS])
+        np.array([np.square(values[bands.bins(*band)], dtype=np.float64).mean() for band in LEVEL_BANDS])
         for values in (magnitude, target)
     )
     target_powers[target_powers < floor] = np.nan
@@ -77,8 +74,3 @@ def mean_error(errors: np.ndarray) -> float:
     """Compute the mean of the magnitudes of the finite errors; NaN if there are none."""
     errors = errors[np.isfinite(errors)]
     return float(np.abs(errors).mean()) if len(errors) else float("nan")
-
-
-def _bins(low: int, high: int) -> slice:
-    """Return the bins whose frequency is at least `low` and below `high`, in Hz."""
-    return slice(*(math.ceil(frequency * data.N_FFT / data.SAMPLE_RATE) for frequency in (low, high)))

@@ -11,10 +11,9 @@ import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
 import data
+from common import bands
 
-BANDS_HZ = (150, 300, 600, 1200, 2400, 4800, 9600)  # the limits of six octaves
 SCORE = "sound"
-_MEAN_FRAMES = 9  # 0.1 s
 _DB_THAT_DOUBLE = 6.0
 _LEAST_RATIO = 1e-12
 
@@ -36,7 +35,7 @@ def sound_totals(target: tf.Tensor, generated: tf.Tensor) -> dict[str, tuple[tf.
 
 def names() -> list[str]:
     """Return the keys of `sound_totals`."""
-    return [f"{kind}_{low}" for kind in ("texture", "level") for low in BANDS_HZ[:-1]]
+    return [f"{kind}_{low}" for kind in ("texture", "level") for low, _ in bands.OCTAVES]
 
 
 def summarize(means: Mapping[str, float]) -> dict[str, float]:
@@ -68,13 +67,13 @@ def summarize(means: Mapping[str, float]) -> dict[str, float]:
 def _sums(images: tf.Tensor) -> dict[str, tf.Tensor]:
     log_magnitude = data.from_network(tf.cast(images, tf.float32))[..., 0]  # (batch, bin, frame)
     slow = tf.nn.avg_pool1d(
-        tf.transpose(log_magnitude, (0, 2, 1)), _MEAN_FRAMES, 1, "SAME"
+        tf.transpose(log_magnitude, (0, 2, 1)), bands.TEXTURE_FRAMES, 1, "SAME"
     )  # the edges: of fewer frames
     fast = tf.square(log_magnitude - tf.transpose(slow, (0, 2, 1)))
     energy = tf.square(data.expand_magnitude(log_magnitude, tnp))
-    limits = [round(hertz * data.N_FFT / data.SAMPLE_RATE) for hertz in BANDS_HZ]
     result = {}
-    for low, first, last in zip(BANDS_HZ, limits, limits[1:], strict=False):
-        result[f"texture_{low}"] = tf.reduce_sum(fast[:, first:last])
-        result[f"level_{low}"] = tf.reduce_sum(energy[:, first:last])
+    for low, high in bands.OCTAVES:
+        of_octave = bands.bins(low, high)
+        result[f"texture_{low}"] = tf.reduce_sum(fast[:, of_octave])
+        result[f"level_{low}"] = tf.reduce_sum(energy[:, of_octave])
     return result

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import data
+from common import bands
 from evaluation import octaves
 
 N_FRAMES = 400
@@ -14,12 +15,12 @@ def modulated(depths, center=0.5, period=2):
     image = np.full((256, N_FRAMES), center)
     signs = np.where(np.arange(N_FRAMES) % period < period // 2, 1.0, -1.0)
     for band, depth in zip(octaves.TEXTURE_BANDS, depths, strict=True):
-        image[octaves._bins(*band)] += depth * signs
+        image[bands.bins(*band)] += depth * signs
     return image.astype(np.float32)
 
 
 def test_bands_are_octaves_and_share_no_bin():
-    bins = [range(256)[octaves._bins(*band)] for band in octaves.LEVEL_BANDS]
+    bins = [range(256)[bands.bins(*band)] for band in octaves.LEVEL_BANDS]
     assert [(of[0], of[-1]) for of in bins] == [(0, 3), (4, 6), (7, 13), (14, 27), (28, 55), (56, 111), (112, 222)]
     frequency = data.SAMPLE_RATE / data.N_FFT
     for (low, high), of in zip(octaves.LEVEL_BANDS, bins, strict=True):
@@ -76,7 +77,7 @@ def test_a_scaled_signal_has_its_gain_as_level_in_all_bands():
 def test_levels_are_those_of_energies_in_each_band():
     target = np.full((256, 10), 0.01)
     magnitude = target.copy()
-    magnitude[octaves._bins(300, 600), :5] *= 3  # half of the frames have nine times the energy: a mean of 5
+    magnitude[bands.bins(300, 600), :5] *= 3  # half of the frames have nine times the energy: a mean of 5
     levels = octaves.level_errors(magnitude, target)
     np.testing.assert_allclose(levels, [0, 0, 10 * np.log10(5), 0, 0, 0, 0], atol=1e-9)
     assert octaves.mean_error(levels) == pytest.approx(10 * np.log10(5) / 7)
