@@ -1,6 +1,5 @@
 """Weights of the networks, and the configuration that they need: saved together, loaded strictly."""
 
-import argparse
 import contextlib
 import errno
 import os
@@ -15,14 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import cli, storage, weights_file
+from common import storage, weights_file
 from common.cli import UserError
 from common.device import prefers_matmul
+from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION, find_generator
 from model import Generator
-
-CONFIG_NAME = "config.json"
-WEIGHTS_EXTENSION = ".weights.h5"
-EQUALIZERS_KEY = "equalisers"  # in config.json; the files of shipped models have this spelling
 
 
 def versions() -> dict[str, str]:
@@ -82,8 +78,7 @@ def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
     """Load a trained generator, with all its weights or not at all.
 
     Args:
-        path: a model's folder; a `.weights.h5` file in the same folder as its `config.json`; or a `.h5` file that
-            TensorFlow 2.0 wrote with `model.save_weights`, from which the size of the network is read.
+        path: a model's folder or a file of weights; see `stored_generator.find_generator`.
 
     Returns:
         The generator in float32, and the configuration, in which `model` has `base_filters` and `n_inputs`.
@@ -91,62 +86,13 @@ def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
     Raises:
         UserError: if there is no such file, the weights are not exactly those of the network, or values make no sense.
     """
-    path = Path(path)
-    if path.is_dir():
-        path /= f"generator{WEIGHTS_EXTENSION}"
-    if not path.is_file():
-        raise UserError(f"--model {path} does not exist; it must be a model's folder or a file of weights (.h5)")
-    with weights_file.open_weights(path) as file:
-        weights_file.find_datasets(file)  # refuses links before one is followed
-        group = file.get("model_weights", file)
-        if "layer_names" in group.attrs:
-            return _load_legacy(path, group)
-        stored = weights_file.generator_size(weights_file.find_weights(file))
-    config_path = path.parent / CONFIG_NAME
-    if not config_path.is_file():
-        raise UserError(f"--model {path} has no {CONFIG_NAME} in its folder; the two belong together")
-    config = read_config(config_path)
-    configured = {key: config["model"][key] for key in stored}
-    if stored != configured:
-        raise UserError(f"{path} does not fit its configuration: it holds {stored}, {config_path} says {configured}")
-    generator = Generator(**stored, random_init=False, by_matmul=prefers_matmul())
-    load_weights(generator, path)
-    return generator, config
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the configuration of a model.
-
-    Raises:
-        UserError: if it lacks the size of the generator, or a part is not what it must be.
-    """
-    config = storage.read_json(path)
-    for section in ("model", "data", "arguments", "training", "versions", EQUALIZERS_KEY):
-        if not isinstance(config.get(section, {}), dict):
-            raise UserError(f"{path} is damaged: {section} must be an object; restore it")
-    size = config.get("model", {})
-    base_filters, n_inputs = size.get("base_filters"), size.get("n_inputs")
-    if type(base_filters) is not int or base_filters < 1 or type(n_inputs) is not int or n_inputs not in (1, 2):
-        raise UserError(
-            f"{path} is damaged: model.base_filters must be at least 1 and model.n_inputs 1 or 2, not {base_filters} "
-            f"and {n_inputs}; restore it"
-        )
-    for key in ("origin", "target"):  # they become names of folders
-        instruments = config.get(key) or []
-        names = instruments if isinstance(instruments, list) else [instruments]
-        if not all(map(_is_instrument, names)):
-            raise UserError(f"{path} is damaged: {key} must name instruments, not {instruments}; restore it")
-    pieces = config.get("data", {}).get("validation_pieces", [])
-    if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
-        raise UserError(f"{path} is damaged: data.validation_pieces must be a list of names; restore it")
-    return config
-
-
-def _is_instrument(value: Any) -> bool:
-    try:
-        return bool(cli.instrument_name(value))
-    except (argparse.ArgumentTypeError, TypeError):
-        return False
+    stored = find_generator(path)
+    generator = Generator(**stored.size, random_init=False, by_matmul=prefers_matmul())
+    if stored.legacy:
+        _load_legacy(generator, stored.path)
+    else:
+        load_weights(generator, stored.path)
+    return generator, stored.config
 
 
 def load_weights(network: keras.Model, path: Path) -> None:
@@ -207,19 +153,18 @@ def halve_weights(source: Path, destination: Path) -> None:
         old.visititems(copy)
 
 
-def _load_legacy(path: Path, group: h5py.Group) -> tuple[keras.Model, dict[str, Any]]:
+def _load_legacy(generator: keras.Model, path: Path) -> None:
     """Load weights by position."""
-    weights = weights_file.find_legacy_weights(group)
-    size = weights_file.generator_size(weights)
-    generator = Generator(**size, random_init=False, by_matmul=prefers_matmul())
     expected = [tuple(variable.shape) for variable in generator.weights]
-    found = [dataset.shape for dataset in weights]
-    if found != expected:
-        differing = next(
-            (number for number, shapes in enumerate(zip(found, expected, strict=False)) if shapes[0] != shapes[1]),
-            min(len(found), len(expected)),
-        )
-        raise ValueError(f"it has {len(found)} arrays, a generator has {len(expected)}, and number {differing} differs")
-    generator.set_weights([dataset[()] for dataset in weights])
+    with weights_file.open_weights(path) as file:
+        weights = weights_file.find_legacy_weights(file.get("model_weights", file))
+        found = [dataset.shape for dataset in weights]
+        if found != expected:
+            differing = next(
+                (number for number, shapes in enumerate(zip(found, expected, strict=False)) if shapes[0] != shapes[1]),
+                min(len(found), len(expected)),
+            )
+            counts = f"it has {len(found)} arrays, a generator has {len(expected)}"
+            raise ValueError(f"{counts}, and number {differing} differs")
+        generator.set_weights([dataset[()] for dataset in weights])
     weights_file.check_values(generator, path)
-    return generator, {"model": size, "legacy": True}

@@ -3,12 +3,15 @@
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
 from common.cli import UserError
+
+if TYPE_CHECKING:
+    import keras
 
 LARGEST_WEIGHT = 1e6  # of the shipped models 391, a variance; a thousand times as much saturates every output
 _DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError)  # what h5py raises for what it cannot read
@@ -145,7 +148,7 @@ def generator_size(weights: Sequence[h5py.Dataset]) -> dict[str, int]:
     return {"base_filters": base_filters, "n_inputs": n_inputs}
 
 
-def check_values(network: keras.Model, path: Path) -> None:
+def check_values(network: "keras.Model", path: Path) -> None:
     """Check that the weights that a network has loaded are numbers with which it can compute.
 
     Raises:
@@ -154,11 +157,19 @@ def check_values(network: keras.Model, path: Path) -> None:
     for variable in network.weights:
         if "seed_generator" in variable.path:
             continue
-        values = variable.numpy()
-        lowest, highest = float(values.min()), float(values.max())  # NaN if there is one
-        least = 0.0 if variable.path.endswith("moving_variance") else -LARGEST_WEIGHT
-        if not (least <= lowest and highest <= LARGEST_WEIGHT):
-            raise UserError(
-                f"{path} is damaged or of a training that diverged: {variable.path} is from {lowest:g} to {highest:g}; "
-                f"weights must be from {least:g} to {LARGEST_WEIGHT:g}"
-            )
+        check_array(variable.numpy(), variable.path, path, variable.path.endswith("moving_variance"))
+
+
+def check_array(values: np.ndarray, name: str, path: Path, is_variance: bool) -> None:
+    """Check that the values of a weight are numbers with which a network can compute.
+
+    Raises:
+        UserError: if one is not finite, larger than `LARGEST_WEIGHT`, or a negative variance.
+    """
+    lowest, highest = float(values.min()), float(values.max())  # NaN if there is one
+    least = 0.0 if is_variance else -LARGEST_WEIGHT
+    if not (least <= lowest and highest <= LARGEST_WEIGHT):
+        raise UserError(
+            f"{path} is damaged or of a training that diverged: {name} is from {lowest:g} to {highest:g}; "
+            f"weights must be from {least:g} to {LARGEST_WEIGHT:g}"
+        )

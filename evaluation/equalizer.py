@@ -8,7 +8,7 @@ import numpy as np
 
 import data
 from common.cli import UserError
-from common.weights import EQUALIZERS_KEY
+from common.stored_generator import EQUALIZERS_KEY
 from dataset import input_pipeline, slice_pairs
 from evaluation.models import Model, validation_pieces
 from evaluation.pairs import RecordingPair, read_pair

@@ -9,14 +9,8 @@ import keras
 
 from common import pretrained, storage
 from common.cli import UserError
-from common.weights import (
-    CONFIG_NAME,
-    WEIGHTS_EXTENSION,
-    copy_model,
-    load_weights,
-    load_weights_without_style,
-    save_model,
-)
+from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
+from common.weights import copy_model, load_weights, load_weights_without_style, save_model
 from training.checkpoints import find_latest
 from training.history import FILE_NAME as HISTORY_NAME
 from training.history import History

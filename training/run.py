@@ -9,7 +9,8 @@ import keras
 
 from common import storage
 from common.cli import UserError
-from common.weights import EQUALIZERS_KEY, versions
+from common.stored_generator import EQUALIZERS_KEY
+from common.weights import versions
 from dataset.paired_dataset import DatasetSettings, PairedDataset
 from training import lr_search, model_folder, sound, tensorboard_log
 from training.arguments import RunSettings

@@ -31,7 +31,8 @@ def main():
         parser.error(f"argument --model: {arguments.model} must be a folder that a train script wrote")
     start_tensorflow(-1)
 
-    from common.weights import CONFIG_NAME, WEIGHTS_EXTENSION, halve_weights
+    from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
+    from common.weights import halve_weights
 
     folder = arguments.output / (arguments.name or arguments.model.resolve().name)
 

@@ -1,0 +1,124 @@
+"""A stored generator as an ONNX graph that onnxruntime runs, so that prediction needs no TensorFlow."""
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+
+import data
+from common.stored_generator import Convolution, StoredGenerator, read_convolutions
+
+SOURCE, STYLE, GENERATED = "source", "style", "generated"
+OPSET, IR_VERSION = 17, 8  # of 2022: what reads ONNX today knows them
+_EPSILON = 1e-3  # of Keras's normalization
+_SLOPE = 0.3  # of the encoder's leaky ReLU
+_PACKAGES = ("onnxruntime", "onnx")
+
+
+def missing_packages() -> list[str]:
+    """Return which of the packages that this module needs are not installed."""
+    return [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def build(stored: StoredGenerator) -> bytes:
+    """Make the ONNX graph of a generator, with normalization folded into the convolutions.
+
+    Its inputs are `source` and, for two inputs, `style`; its output is `generated`: float32 (batch, 256, 256, 1) in
+    [-1, 1], bins, frames and channel as in `model.Generator`.
+
+    Raises:
+        UserError: if the weights are not exactly those of a generator.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    encoder, decoder = read_convolutions(stored)
+    nodes, weights = [], []
+
+    def add(kind: str, inputs: list[str], name: str, **attributes: object) -> str:
+        nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
+        return name
+
+    def convolve(kind: str, x: str, name: str, convolution: Convolution) -> str:
+        # Keras's kernel is (height, width, in, out); (height, width, out, in) where transposed. ONNX wants (out, in,
+        # height, width), and (in, out, height, width).
+        kernel, bias = fold(convolution, transposed=kind == "ConvTranspose")
+        values = {f"{name}_kernel": np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)), f"{name}_bias": bias}
+        weights.extend(numpy_helper.from_array(value, key) for key, value in values.items())
+        # 'same' of TensorFlow, for a kernel of 4 and a stride of 2, is a margin of 1 on each side.
+        geometry = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+        return add(kind, [x, *values], name, **geometry)
+
+    inputs = [SOURCE, STYLE][: stored.size["n_inputs"]]
+    x = add("Concat", inputs, "images", axis=3) if len(inputs) > 1 else inputs[0]
+    x = add("Transpose", [x], "channels_first", perm=[0, 3, 1, 2])
+    skips = []
+    for number, convolution in enumerate(encoder, 1):
+        x = convolve("Conv", x, f"down{number}_conv", convolution)
+        x = add("LeakyRelu", [x], f"down{number}", alpha=_SLOPE)
+        skips.append(x)
+    for number, (convolution, skip) in enumerate(zip(decoder[:-1], reversed(skips[:-1]), strict=True), 1):
+        x = convolve("ConvTranspose", x, f"up{number}_conv", convolution)
+        x = add("Relu", [x], f"up{number}")
+        x = add("Concat", [x, skip], f"up{number}_skip", axis=1)
+    x = convolve("ConvTranspose", x, "last", decoder[-1])
+    x = add("Tanh", [x], "last_tanh")
+    add("Transpose", [x], GENERATED, perm=[0, 2, 3, 1])
+
+    shape = ["batch", *data.SLICE_SHAPE]
+    infos = {name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in (*inputs, GENERATED)}
+    graph = helper.make_graph(nodes, "generator", [infos[name] for name in inputs], [infos[GENERATED]], weights)
+    opset = helper.make_opsetid("", OPSET)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION).SerializeToString()
+
+
+def fold(convolution: Convolution, transposed: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Fold the normalization of inference into a convolution: y = scale · (x - mean) / √(variance + ε) + offset.
+
+    Args:
+        convolution: a convolution, with a normalization or without.
+        transposed: whether its kernel is (4, 4, n_out, n_in), and not (4, 4, n_in, n_out).
+
+    Returns:
+        float32 arrays: kernel, of the same shape, and bias [shape=(n_out,)].
+    """
+    kernel, bias, normalization = convolution
+    if bias is None:
+        bias = np.zeros(kernel.shape[2 if transposed else 3], np.float32)
+    if normalization is None:
+        return kernel, bias
+    scale, offset, mean, variance = (values.astype(np.float64) for values in normalization)
+    factor = scale / np.sqrt(variance + _EPSILON)
+    folded = kernel * (factor[:, np.newaxis] if transposed else factor)
+    return folded.astype(np.float32), ((bias - mean) * factor + offset).astype(np.float32)
+
+
+def make_infer(stored: StoredGenerator, threads: int = 0) -> Callable[..., np.ndarray]:
+    """Load a generator into onnxruntime.
+
+    Args:
+        stored: the generator.
+        threads: threads of an operation; 0 for all cores.
+
+    Returns:
+        Function of images or of images and one style: float32 arrays [shape=(n, 256, 256, 1)] and
+        [shape=(256, 256, 1)], to the generated images, all in [-1, 1].
+
+    Raises:
+        UserError: if the weights are not exactly those of a generator.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(build(stored), options, providers=["CPUExecutionProvider"])
+
+    def infer(source: np.ndarray, style: np.ndarray | None = None) -> np.ndarray:
+        feeds = {SOURCE: source}
+        if style is not None:
+            feeds[STYLE] = np.ascontiguousarray(np.broadcast_to(style, source.shape))
+        (generated,) = session.run([GENERATED], feeds)
+        return generated
+
+    return infer
