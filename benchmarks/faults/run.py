@@ -33,7 +33,7 @@ import samples
 import surroundings
 from trial import try_case
 
-_QUICK_SAMPLE = 60
+_QUICK_SAMPLE = 40
 _STATE = {}  # of the campaign, which the worker processes inherit
 
 

@@ -60,17 +60,24 @@ def test_the_readme_has_commands_for_every_stage():
 
 
 # Runs commands one after the other as __main__, in one process: TensorFlow takes seconds to start. A command that fails
-# ends it with its exit status; what it printed is there to read.
+# ends it with its exit status; what it printed is there to read. The user's own networks are shallow.
 DRIVER = """
 import json, runpy, sys
-for words in json.loads(sys.argv[1]):
+import pytest
+tests, commands = sys.argv[1:]
+for words in json.loads(commands):
     sys.argv = words
     print("$", *words, flush=True)
-    try:
-        runpy.run_path(words[0], run_name="__main__")
-    except SystemExit as stop:
-        if stop.code:
-            raise
+    with pytest.MonkeyPatch.context() as patch:
+        if words[0].startswith("train") or any(word.startswith("models/") for word in words):
+            sys.path.append(tests)
+            from forked_scripts import make_networks_shallow
+            make_networks_shallow(patch.setattr)
+        try:
+            runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as stop:
+            if stop.code:
+                raise
 """
 
 
@@ -81,7 +88,7 @@ def test_the_readmes_commands_work_from_a_clone_as_printed(clone):
             _, script, *words = shlex.split(command)
             lines.append([script, *words, *SHORTER.get(script, "").split()])
     result = subprocess.run(
-        [sys.executable, "-c", DRIVER, json.dumps(lines)],
+        [sys.executable, "-c", DRIVER, str(REPOSITORY / "tests"), json.dumps(lines)],
         cwd=clone,
         capture_output=True,
         text=True,
