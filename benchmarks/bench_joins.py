@@ -39,7 +39,8 @@ def main():
     import data
     from common.audio import load_audio
     from common.weights import load_generator
-    from inference.transfer import make_predict_fn, transfer_log_magnitude
+    from inference.keras_network import make_predict_fn
+    from inference.transfer import transfer_log_magnitude
 
     def read_log_magnitude(path):
         return data.log_magnitude(data.stft(load_audio(path)))

@@ -45,7 +45,7 @@ def main():
     from common import audio
     from common.weights import load_generator
     from inference.style import choose_slices
-    from inference.transfer import make_predict_fn
+    from inference.keras_network import make_predict_fn
 
     def load(instrument, piece):
         return audio.load_audio(arguments.audios_path / instrument / f"{piece}.wav")

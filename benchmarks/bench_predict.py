@@ -37,7 +37,7 @@ def main():
     import data
     from common.weights import save_model
     from inference.settings import TransferSettings
-    from inference.transfer import make_predict_fn
+    from inference.keras_network import make_predict_fn
     from model import Generator
 
     settings = TransferSettings()

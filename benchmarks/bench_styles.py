@@ -36,7 +36,7 @@ def main():
     device_name = start_tensorflow()
     from common.weights import load_generator
     from dataset.slice_pairs import find_pairs
-    from inference.transfer import make_predict_fn
+    from inference.keras_network import make_predict_fn
 
     generator, config = load_generator(model_path)
     origin, targets = config["origin"][0], [name for name in config["target"] if name != config["origin"][0]]

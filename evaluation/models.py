@@ -13,8 +13,9 @@ from common.cli import UserError
 from common.pretrained import GENERATOR_NAME
 from common.weights import load_generator
 from evaluation.pairs import RecordingPair, read_pair
+from inference.keras_network import make_predict_fn
 from inference.style import choose_slices
-from inference.transfer import PredictFn, make_predict_fn
+from inference.transfer import PredictFn
 
 
 class Model(NamedTuple):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 LEVELS = ("none", "match", "peak")
 HIGH_BANDS = ("none", "input")
+RUNTIMES = ("auto", "onnx", "tensorflow")
 PHASES = ("input", "griffinlim", "griffinlim_input", "admm")
 
 

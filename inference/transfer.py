@@ -1,12 +1,9 @@
 """Audio through a network, in blocks: magnitude in overlapping slices that are cross-faded, a phase, audio again."""
 
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 import data
 from common.cli import UserError
@@ -21,35 +18,20 @@ _EDGE_BINS = 32  # just below 11 kHz; the band above follows their change of lev
 _MAX_HIGH_GAIN = 4.0  # 12 dB
 
 
-def make_predict_fn(generator: keras.Model, styles: np.ndarray | None = None) -> PredictFn:
-    """Make a function of NumPy arrays from a network.
+def with_styles(infer: Callable[..., np.ndarray], styles: np.ndarray | None = None) -> PredictFn:
+    """Make a function of images from a network.
 
     Args:
-        generator: takes images [shape=(batch, 256, 256, 1)] in [-1, 1], or a list of two such: source and style.
+        infer: function of images, or of images and one style for all of them.
         styles: float32 array [shape=(n_styles, 256, 256, 1)] in [-1, 1], for a network that takes a style. With
             several, the result is the mean of the network's results with each.
 
     Returns:
-        Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1], in inference mode.
+        Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1].
     """
-    infer = _compile(generator, styles is not None)
     if styles is None:
-        return lambda images: infer(images).numpy()
-    return lambda images: np.mean([infer(images, style).numpy() for style in styles], axis=0)
-
-
-@functools.lru_cache(maxsize=4)  # one graph for a network, whatever the style
-def _compile(generator: keras.Model, takes_style: bool) -> Callable[..., tf.Tensor]:
-    """Compile a network to a graph, a function of images or of images and one style for all of them."""
-    image = tf.TensorSpec(data.SLICE_SHAPE, tf.float32)
-    images = tf.TensorSpec((None, *data.SLICE_SHAPE), tf.float32)
-    if not takes_style:
-        return tf.function(lambda source: generator(source, training=False), input_signature=[images], autograph=False)
-
-    def infer(source: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
-        return generator([source, tf.broadcast_to(style, tf.shape(source))], training=False)
-
-    return tf.function(infer, input_signature=[images, image], autograph=False)
+        return infer
+    return lambda images: np.mean([infer(images, style) for style in styles], axis=0)
 
 
 def transfer(
@@ -60,7 +42,7 @@ def transfer(
     Args:
         blocks: float32 arrays [shape=(n_channels, n_samples)].
         sample_rate: Hz.
-        predict_fn: what `make_predict_fn` returns.
+        predict_fn: what `with_styles` returns.
         settings: how the audio goes through the network. With a `high_band` of "input", what sounds above 11 kHz is the
             input's, at the level that the network gives the band just below.
 
@@ -88,7 +70,7 @@ def transfer_audio(
     Args:
         audio: float32 array [shape=(n_channels, n_samples)].
         sample_rate: Hz.
-        predict_fn: what `make_predict_fn` returns.
+        predict_fn: what `with_styles` returns.
         settings: how the audio goes through the network.
 
     Returns:
@@ -110,7 +92,7 @@ def transfer_log_magnitude(
 
     Args:
         log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1].
-        predict_fn: what `make_predict_fn` returns.
+        predict_fn: what `with_styles` returns.
         overlap: frames that neighboring slices share, 0 to 128.
         batch_size: slices that the network gets at a time.
 
@@ -149,7 +131,7 @@ def _transfer_frames(
     Args:
         blocks: tuples of log-magnitude [shape=(n_channels, 256, n_frames)] and a companion with as many frames, which
             is not changed.
-        predict_fn: what `make_predict_fn` returns.
+        predict_fn: what `with_styles` returns.
         overlap: frames that neighboring slices share.
         batch_size: slices that the network gets at a time.
 
@@ -176,7 +158,7 @@ def _predict_overlapping(image: np.ndarray, predict_fn: PredictFn, overlap: int)
 
     Args:
         image: log-magnitude [shape=(n_channels, 256, n_frames)] that slices cover exactly.
-        predict_fn: what `make_predict_fn` returns.
+        predict_fn: what `with_styles` returns.
         overlap: frames that neighboring slices share.
 
     Returns:

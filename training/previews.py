@@ -12,7 +12,8 @@ from common import audio, plots, storage
 from common.cli import UserError
 from dataset import input_pipeline, slice_pairs
 from dataset.paired_dataset import PreviewSlice
-from inference.transfer import make_predict_fn, transfer_audio
+from inference.keras_network import make_predict_fn
+from inference.transfer import transfer_audio
 
 PREVIEW_SLICES = 5  # 15 s of music
 

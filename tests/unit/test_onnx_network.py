@@ -86,8 +86,8 @@ def change(path, name, values):
 @pytest.mark.parametrize(
     ("name", "values", "told"),
     [
-        ("layers/conv2d_3/vars/0", None, "its 72 arrays are not the 73 of this generator"),
-        ("layers/conv2d_3/vars/0", np.ones((4, 4, 32, 16), np.float32), "must have the shape (4, 4, 16, 32)"),
+        ("layers/conv2d_3/vars/0", None, "its 72 arrays are not"),
+        ("layers/conv2d_3/vars/0", np.ones((4, 4, 32, 16), np.float32), "does not hold the weights of a network"),
         ("layers/batch_normalization_2/vars/3", -np.ones(32, np.float32), "is from -1 to -1"),
         ("layers/batch_normalization_2/vars/2", np.full(32, np.nan, np.float32), "is from nan to nan"),
         ("layers/conv2d_transpose_7/vars/1", np.full(1, 1e9, np.float32), "weights must be from -1e+06"),
@@ -100,7 +100,7 @@ def test_weights_that_keras_refuses_are_refused(tmp_path, name, values, told):
     for load in (lambda: load_generator(tmp_path), lambda: read_convolutions(find_generator(tmp_path))):
         with pytest.raises(UserError) as error:
             load()
-    assert told in one_line(str(error.value))
+        assert told in one_line(str(error.value))
 
 
 def test_folding_is_the_formula_of_the_normalization():

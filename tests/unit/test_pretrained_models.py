@@ -10,8 +10,9 @@ from common import pretrained
 from common.audio import load_audio
 from common.weights import load_generator
 from evaluation import metrics
+from inference.keras_network import make_predict_fn
 from inference.style import choose_slices
-from inference.transfer import make_predict_fn, transfer_log_magnitude
+from inference.transfer import transfer_log_magnitude
 
 EXAMPLES = REPOSITORY / "docs" / "examples"
 CARD_LINE = re.compile(r"^\| melody, ([a-z_]+) \| .*\*\*(\d\.\d{4})\*\*", re.MULTILINE)

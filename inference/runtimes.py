@@ -1,0 +1,90 @@
+"""What runs a network in the predict scripts: onnxruntime, which starts at once, or TensorFlow."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from common import processor
+from common.cli import UserError
+from common.device import start_tensorflow
+from common.stored_generator import find_generator
+from inference import onnx_network
+
+# TensorFlow takes seconds to start. Its slices are a little faster on a CPU, and much on a GPU.
+LONG_SECONDS = 3600.0
+_INSTALL = {"onnx": "pip install -r requirements-predict.txt", "tensorflow": "pip install -r requirements.txt"}
+
+
+class Network(NamedTuple):
+    """A generator that is ready to compute.
+
+    Attributes:
+        infer: function of images, or of images and one style for all of them: float32 arrays
+            [shape=(n, 256, 256, 1)] and [shape=(256, 256, 1)] in [-1, 1], to generated images.
+        takes_style: whether it needs a style.
+        device_name: what it runs on, for messages.
+    """
+
+    infer: Callable[..., np.ndarray]
+    takes_style: bool
+    device_name: str
+
+
+def choose(runtime: str, gpu: int | None, seconds: float) -> str:
+    """Choose what runs the network.
+
+    Args:
+        runtime: one of `settings.RUNTIMES`.
+        gpu: index of the GPU that was asked for; -1 for the CPU; None for none.
+        seconds: length of all recordings.
+
+    Returns:
+        "onnx" or "tensorflow".
+
+    Raises:
+        UserError: if what was asked for is not installed, or cannot use the GPU.
+    """
+    wants_gpu = gpu is not None and gpu >= 0
+    missing = {"onnx": onnx_network.missing_packages(), "tensorflow": _missing("tensorflow", "keras")}
+    if runtime == "auto":
+        prefers_tensorflow = wants_gpu or seconds > LONG_SECONDS
+        order = ("tensorflow", "onnx") if prefers_tensorflow else ("onnx", "tensorflow")
+        runtime = next((name for name in order if not missing[name]), order[0])
+    elif runtime == "onnx" and wants_gpu:
+        raise UserError(f"--gpu {gpu}: --runtime onnx computes on the CPU; take --runtime tensorflow, or leave out --gpu")
+    if missing[runtime]:
+        raise UserError(f"--runtime {runtime} needs {' and '.join(missing[runtime])}: {_INSTALL[runtime]}")
+    if runtime == "onnx" and wants_gpu:
+        raise UserError(f"--gpu {gpu} needs tensorflow: {_INSTALL['tensorflow']}")
+    return runtime
+
+
+def load(path: Path, runtime: str, gpu: int | None) -> Network:
+    """Load a generator.
+
+    Args:
+        path: a model's folder, or a file of weights.
+        runtime: what `choose` returned.
+        gpu: index of the GPU; -1 for the CPU; None for the first GPU if there is one and the runtime can use it.
+
+    Raises:
+        UserError: if the generator cannot be loaded, or there is no such GPU.
+    """
+    if runtime == "onnx":
+        stored = find_generator(path)
+        device_name = f"the CPU ({processor.available_cores()} cores, onnxruntime)"
+        return Network(onnx_network.make_infer(stored), stored.size["n_inputs"] == 2, device_name)
+    device_name = start_tensorflow(gpu)
+    from common.weights import load_generator
+    from inference import keras_network
+
+    generator, config = load_generator(path)
+    takes_style = config["model"]["n_inputs"] == 2
+    return Network(keras_network.make_infer(generator, takes_style), takes_style, device_name)
+
+
+def _missing(*packages: str) -> list[str]:
+    return [name for name in packages if importlib.util.find_spec(name) is None]
