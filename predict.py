@@ -12,7 +12,6 @@ Example:
 import argparse
 
 from common import cli, pretrained
-from common.device import start_tensorflow
 from inference.arguments import add_arguments, convert_settings
 
 
@@ -24,16 +23,17 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    from inference.jobs import prepare_jobs
+    from inference.jobs import expected_seconds, prepare_jobs
 
     jobs = prepare_jobs(arguments.input, arguments.output, arguments.subtype, arguments.overwrite)
     if not jobs:
         return 0
     model_path = pretrained.find(arguments.model)
-    device_name = start_tensorflow(arguments.gpu)
-    from inference import convert
+    from inference import convert, runtimes
 
-    return convert.run(jobs, model_path, convert_settings(arguments), device_name)
+    runtime = runtimes.choose(arguments.runtime, arguments.gpu, expected_seconds(jobs))
+    network = runtimes.load(model_path, runtime, arguments.gpu)
+    return convert.run(jobs, model_path, network, convert_settings(arguments))
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def main():
     import data
     from common import audio
     from common.weights import load_generator
-    from inference.style import choose_slices
     from inference.keras_network import make_predict_fn
+    from inference.style import choose_slices
 
     def load(instrument, piece):
         return audio.load_audio(arguments.audios_path / instrument / f"{piece}.wav")

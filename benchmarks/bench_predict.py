@@ -36,8 +36,8 @@ def main():
     device_name = start_tensorflow()
     import data
     from common.weights import save_model
-    from inference.settings import TransferSettings
     from inference.keras_network import make_predict_fn
+    from inference.settings import TransferSettings
     from model import Generator
 
     settings = TransferSettings()

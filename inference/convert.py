@@ -13,12 +13,12 @@ import data
 from common import audio, cli, failures, storage
 from common.cli import UserError
 from common.progress import ProgressBar
-from common.weights import load_generator
-from inference.jobs import Job, skip_notice
+from inference.jobs import Job, expected_seconds, skip_notice
 from inference.loudness import Meter
+from inference.runtimes import Network
 from inference.settings import ConvertSettings
 from inference.style import Style
-from inference.transfer import PredictFn, make_predict_fn, transfer
+from inference.transfer import PredictFn, mix, transfer, with_styles
 
 _FINE_SUBTYPES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 
@@ -36,33 +36,32 @@ class Outcome(NamedTuple):
 
 
 def run(
-    jobs: Sequence[Job], model_path: Path, settings: ConvertSettings, device_name: str, style: Style | None = None
+    jobs: Sequence[Job], model_path: Path, network: Network, settings: ConvertSettings, styles: Sequence[Style] = ()
 ) -> int:
-    """Load a model and convert recordings with it.
+    """Convert recordings with a network.
 
     Args:
         jobs: the recordings, and the files to write.
-        model_path: a model's folder, or a file of weights.
+        model_path: where the network comes from, for messages.
+        network: what `runtimes.load` returned.
         settings: how recordings are converted and written.
-        device_name: what TensorFlow runs on, for messages.
-        style: the style, for a model that takes one.
+        styles: the style, for a network that takes one; the results with several are mixed by their weights.
 
     Returns:
         The script's exit status.
 
     Raises:
-        UserError: if the model cannot be loaded, takes a style and there is none, or takes none and there is one.
+        UserError: if the network takes a style and there is none, or takes none and there is one.
     """
-    generator, config = load_generator(model_path)
-    takes_style = config["model"]["n_inputs"] == 2
-    if takes_style and style is None:
+    if network.takes_style and not styles:
         raise UserError(f"--model {model_path} also needs a style; predict_multitarget.py is for such models")
-    if style is None:
-        return convert_all(jobs, make_predict_fn(generator), settings, device_name)
-    if not takes_style:
+    if not styles:
+        return convert_all(jobs, network.infer, settings, network.device_name)
+    if not network.takes_style:
         raise UserError(f"--model {model_path} takes no style; predict.py is for such models")
-    print(*style.notices, sep="\n")
-    return convert_all(jobs, make_predict_fn(generator, style.slices), settings, device_name)
+    print(*(notice for style in styles for notice in style.notices), sep="\n")
+    predict_fns = [with_styles(network.infer, style.slices) for style in styles]
+    return convert_all(jobs, mix(predict_fns, [style.weight for style in styles]), settings, network.device_name)
 
 
 def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSettings, device_name: str) -> int:
@@ -72,9 +71,9 @@ def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSet
 
     Args:
         jobs: the recordings, and the files to write.
-        predict_fn: what `transfer.make_predict_fn` returns.
+        predict_fn: what `transfer.with_styles` returns.
         settings: how recordings are converted and written.
-        device_name: what TensorFlow runs on, for messages.
+        device_name: what the network runs on, for messages.
 
     Returns:
         The script's exit status: 1 if some failed or were not whole.
@@ -82,7 +81,7 @@ def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSet
     Raises:
         UserError: if there is only one recording, and it is not audio, or its output is in use or not finite.
     """
-    with ProgressBar(sum(_expected_seconds(job) for job in jobs), "s") as bar:
+    with ProgressBar(expected_seconds(jobs), "s") as bar:
         faults = {job: _try_to_convert(job, predict_fn, settings, bar, device_name) for job in jobs}
         for job in [job for job, fault in faults.items() if isinstance(fault, storage.FileInUse)]:
             faults[job] = _try_to_convert(job, predict_fn, settings, bar, device_name)
@@ -121,7 +120,7 @@ def convert(job: Job, predict_fn: PredictFn, settings: ConvertSettings, bar: Pro
 
     Args:
         job: the recording, and the file to write.
-        predict_fn: what `transfer.make_predict_fn` returns.
+        predict_fn: what `transfer.with_styles` returns.
         settings: how the recording is converted and written.
         bar: counts seconds of input.
 
@@ -204,11 +203,3 @@ def _default_subtype(subtype: str | None, output_path: Path) -> str | None:
     if subtype in _FINE_SUBTYPES and output_path.suffix.lower() in (".wav", ".flac"):
         return "PCM_24"
     return None
-
-
-def _expected_seconds(job: Job) -> float:
-    try:
-        with audio.Reader(job.input_path) as reader:
-            return reader.expected_samples / reader.sample_rate
-    except (audio.AudioError, *failures.expected()):  # said where it is converted
-        return 0.0

@@ -1,11 +1,12 @@
 """What there is to convert: recordings, and the files that they become."""
 
+import contextlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common import audio, storage
+from common import audio, failures, storage
 from common.cli import UserError
 
 
@@ -100,6 +101,16 @@ def skip_notice(job: Job, overwrite: bool) -> str | None:
     if overwrite or not job.output_path.exists():
         return None
     return f"skipped: {job.output_path} exists (--overwrite replaces it)"
+
+
+def expected_seconds(jobs: Iterable[Job]) -> float:
+    """Return the length of all recordings, as their files tell it; 0 for those that cannot be read."""
+    total = 0.0
+    for job in jobs:
+        unreadable = contextlib.suppress(audio.AudioError, *failures.expected())  # said where it is converted
+        with unreadable, audio.Reader(job.input_path) as reader:
+            total += reader.expected_samples / reader.sample_rate
+    return total
 
 
 def _find_recordings(inputs: Sequence[str], output_path: Path) -> dict[Path, Path]:

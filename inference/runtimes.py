@@ -54,7 +54,9 @@ def choose(runtime: str, gpu: int | None, seconds: float) -> str:
         order = ("tensorflow", "onnx") if prefers_tensorflow else ("onnx", "tensorflow")
         runtime = next((name for name in order if not missing[name]), order[0])
     elif runtime == "onnx" and wants_gpu:
-        raise UserError(f"--gpu {gpu}: --runtime onnx computes on the CPU; take --runtime tensorflow, or leave out --gpu")
+        raise UserError(
+            f"--gpu {gpu}: --runtime onnx computes on the CPU; take --runtime tensorflow, or leave out --gpu"
+        )
     if missing[runtime]:
         raise UserError(f"--runtime {runtime} needs {' and '.join(missing[runtime])}: {_INSTALL[runtime]}")
     if runtime == "onnx" and wants_gpu:

@@ -1,7 +1,7 @@
 """Audio through a network, in blocks: magnitude in overlapping slices that are cross-faded, a phase, audio again."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,6 +32,25 @@ def with_styles(infer: Callable[..., np.ndarray], styles: np.ndarray | None = No
     if styles is None:
         return infer
     return lambda images: np.mean([infer(images, style) for style in styles], axis=0)
+
+
+def mix(predict_fns: Sequence[PredictFn], weights: Sequence[float]) -> PredictFn:
+    """Make a function whose results are the weighted mean of those of others, one of which is computed at a time.
+
+    Args:
+        predict_fns: what `with_styles` returns, for each style. The results are log-magnitudes, so that the mix is
+            halfway between two in decibels, not in magnitude.
+        weights: one for each; they add up to 1.
+    """
+    (first_weight, first_fn), *others = zip(weights, predict_fns, strict=True)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        total = first_weight * first_fn(images)
+        for weight, predict_fn in others:
+            total += weight * predict_fn(images)
+        return total
+
+    return predict
 
 
 def transfer(
