@@ -1,10 +1,20 @@
 """Command-line flags of the predict scripts, and the settings that they stand for."""
 
 import argparse
+from collections.abc import Sequence
 
 from common import cli, pretrained
+from common.cli import UserError
 from common.device import add_gpu_argument
-from inference.settings import HIGH_BANDS, LEVELS, PHASES, ConvertSettings, PhaseSettings, TransferSettings
+from inference.settings import (
+    HIGH_BANDS,
+    LEVELS,
+    PHASES,
+    ConvertSettings,
+    PhaseSettings,
+    StyleSettings,
+    TransferSettings,
+)
 
 DEFAULTS = ConvertSettings()
 
@@ -45,15 +55,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_style_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that name a style."""
+    """Add the flags that name a style, or several that are mixed."""
     add = parser.add_argument
-    add("--style", required=True, help="recording of the target instrument")
-    add("--style_start", type=seconds, help="seconds at which the style begins (default: its fullest part)")
+    add("--style", required=True, nargs="+", help="recording of the target instrument; several are mixed")
+    add(
+        "--style_weights",
+        type=cli.non_negative_float,
+        nargs="+",
+        help="the part of each style in the mix, such as 0.7 0.3 (default: equal parts)",
+    )
+    add(
+        "--style_start",
+        type=cli.non_negative_float,
+        nargs="+",
+        help="seconds at which each style begins (default: its fullest part)",
+    )
     add(
         "--style_slices",
         type=cli.positive_int,
         default=1,
-        help="number of parts of the style; the predictions with each are averaged",
+        help="number of parts of each style; the predictions with each are averaged",
     )
 
 
@@ -64,12 +85,29 @@ def convert_settings(arguments: argparse.Namespace) -> ConvertSettings:
     return ConvertSettings(arguments.level, arguments.subtype, transfer, arguments.overwrite)
 
 
-def seconds(text: str) -> float:
-    """Parse a finite number of at least 0 (an argparse type)."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be 0 or above")
-    return value
+def style_settings(arguments: argparse.Namespace) -> list[StyleSettings]:
+    """Convert what `add_style_arguments` parsed into settings of each style.
+
+    Raises:
+        UserError: if there are not as many weights or starts as styles, or all weights are 0.
+    """
+    paths = arguments.style
+    weights, starts = arguments.style_weights or [1.0] * len(paths), arguments.style_start or [None] * len(paths)
+    for flag, values in (("--style_weights", weights), ("--style_start", starts)):
+        if len(values) != len(paths):
+            raise UserError(f"{flag} must have one number for each --style: {len(paths)}, not {len(values)}")
+    if not any(weights):
+        raise UserError("--style_weights are all 0; one must be above 0")
+    return [
+        StyleSettings(path, arguments.style_slices, start, weight)
+        for path, start, weight in zip(paths, starts, _normalize(weights), strict=True)
+    ]
+
+
+def _normalize(weights: Sequence[float]) -> list[float]:
+    """Divide weights by their sum; first by the largest of them, as the sum of large ones may be infinite."""
+    relative = [weight / max(weights) for weight in weights]
+    return [weight / sum(relative) for weight in relative]
 
 
 class _ListModels(argparse.Action):

@@ -18,7 +18,7 @@ from inference.jobs import Job, skip_notice
 from inference.loudness import Meter
 from inference.settings import ConvertSettings
 from inference.style import Style
-from inference.transfer import PredictFn, make_predict_fn, transfer
+from inference.transfer import PredictFn, make_predict_fn, mix, transfer
 
 _FINE_SUBTYPES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 def run(
-    jobs: Sequence[Job], model_path: Path, settings: ConvertSettings, device_name: str, style: Style | None = None
+    jobs: Sequence[Job], model_path: Path, settings: ConvertSettings, device_name: str, styles: Sequence[Style] = ()
 ) -> int:
     """Load a model and convert recordings with it.
 
@@ -45,7 +45,7 @@ def run(
         model_path: a model's folder, or a file of weights.
         settings: how recordings are converted and written.
         device_name: what TensorFlow runs on, for messages.
-        style: the style, for a model that takes one.
+        styles: the style, for a model that takes one; the results with several are mixed by their weights.
 
     Returns:
         The script's exit status.
@@ -55,14 +55,15 @@ def run(
     """
     generator, config = load_generator(model_path)
     takes_style = config["model"]["n_inputs"] == 2
-    if takes_style and style is None:
+    if takes_style and not styles:
         raise UserError(f"--model {model_path} also needs a style; predict_multitarget.py is for such models")
-    if style is None:
+    if not styles:
         return convert_all(jobs, make_predict_fn(generator), settings, device_name)
     if not takes_style:
         raise UserError(f"--model {model_path} takes no style; predict.py is for such models")
-    print(*style.notices, sep="\n")
-    return convert_all(jobs, make_predict_fn(generator, style.slices), settings, device_name)
+    print(*(notice for style in styles for notice in style.notices), sep="\n")
+    predict_fns = [make_predict_fn(generator, style.slices) for style in styles]
+    return convert_all(jobs, mix(predict_fns, [style.weight for style in styles]), settings, device_name)
 
 
 def convert_all(jobs: Sequence[Job], predict_fn: PredictFn, settings: ConvertSettings, device_name: str) -> int:

@@ -37,6 +37,22 @@ class TransferSettings(NamedTuple):
     batch_size: int = 8
 
 
+class StyleSettings(NamedTuple):
+    """A style, and its part in a mix of styles.
+
+    Attributes:
+        path: a recording of the target instrument.
+        n_slices: slices to take from it; fewer if it does not hold so many.
+        start: seconds at which the first one begins; None for the fullest parts of the recording.
+        weight: the style's part in the mix, from 0 to 1; the weights of all styles add up to 1.
+    """
+
+    path: str
+    n_slices: int = 1
+    start: float | None = None
+    weight: float = 1.0
+
+
 class ConvertSettings(NamedTuple):
     """How recordings are converted and written.
 

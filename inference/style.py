@@ -1,4 +1,4 @@
-"""The style of a recording: the slices of it that a network gets in addition to its input."""
+"""Styles: the slices of recordings that a network gets in addition to its input."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ import data
 from common import audio
 from common.cli import UserError
 from inference import streaming
+from inference.settings import StyleSettings
 
 _SECONDS_PER_FRAME = data.HOP_LENGTH / data.SAMPLE_RATE
 
@@ -20,19 +21,25 @@ class Style(NamedTuple):
     Attributes:
         slices: float32 array [shape=(n_slices, 256, 256, 1)] in [-1, 1].
         notices: messages about which parts of the recording were taken.
+        weight: its part in a mix of styles.
     """
 
     slices: np.ndarray
     notices: list[str]
+    weight: float = 1.0
 
 
-def read_style(path: str, n_slices: int = 1, start: float | None = None) -> Style:
-    """Read the style that `--style` names, in bounded memory.
+def read_styles(settings: Iterable[StyleSettings]) -> list[Style]:
+    """Read the styles of a mix. Those with a weight of 0 are left out, and their files are not read; see `read_style`.
 
-    Args:
-        path: a recording of the target instrument.
-        n_slices: slices to take from it; fewer if it does not hold so many.
-        start: seconds at which the first one begins; None for the fullest parts of the recording.
+    Raises:
+        UserError: if one of the others is not an audio file, or nothing sounds where it would be taken from.
+    """
+    return [read_style(*style) for style in settings if style.weight > 0]
+
+
+def read_style(path: str, n_slices: int = 1, start: float | None = None, weight: float = 1.0) -> Style:
+    """Read a style that `--style` names, in bounded memory; the arguments are those of `StyleSettings`.
 
     Raises:
         UserError: if it is not an audio file, or nothing sounds where the style would be taken from.
@@ -50,10 +57,11 @@ def read_style(path: str, n_slices: int = 1, start: float | None = None) -> Styl
     except audio.AudioError as error:
         raise UserError(f"--style {path} {error}") from None
     starts = _start_seconds(spans)
-    notices = [f"style: {path} from {', '.join(f'{seconds:.2f} s' for seconds in starts)}"]
+    label = "style" if weight == 1 else f"style, {100 * weight:.3g}%"
+    notices = [f"{label}: {path} from {', '.join(f'{seconds:.2f} s' for seconds in starts)}"]
     if len(starts) < n_slices:
         notices.append(f"it holds {len(starts)} slices that sound, not {n_slices}")
-    return Style(data.to_network(slices), notices)
+    return Style(data.to_network(slices), notices, weight)
 
 
 def choose_slices(

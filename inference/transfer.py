@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -36,6 +36,25 @@ def make_predict_fn(generator: keras.Model, styles: np.ndarray | None = None) ->
     if styles is None:
         return lambda images: infer(images).numpy()
     return lambda images: np.mean([infer(images, style).numpy() for style in styles], axis=0)
+
+
+def mix(predict_fns: Sequence[PredictFn], weights: Sequence[float]) -> PredictFn:
+    """Make a function whose results are the weighted mean of those of others, one of which is computed at a time.
+
+    Args:
+        predict_fns: what `make_predict_fn` returns, for each style. The results are log-magnitudes, so that the mix is
+            between them in decibels, not in magnitude.
+        weights: one for each; they add up to 1.
+    """
+    (first_weight, first_fn), *others = zip(weights, predict_fns, strict=True)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        total = first_weight * first_fn(images)
+        for weight, predict_fn in others:
+            total += weight * predict_fn(images)
+        return total
+
+    return predict
 
 
 @functools.lru_cache(maxsize=4)  # one graph for a network, whatever the style

@@ -48,11 +48,17 @@ def folder(tmp_path, monkeypatch):
         ("predict_multitarget.py", {"--style": "nowhere.wav"}, "nowhere.wav is not a file"),
         ("predict_multitarget.py", {"--style": "in.wav", "--style_start": "-1"}, "--style_start"),
         ("predict_multitarget.py", {"--style": "in.wav", "--style_start": "3"}, "in.wav ends after"),
+        ("predict_multitarget.py", {"--style": "in.wav nowhere.wav"}, "nowhere.wav is not a file"),
+        ("predict_multitarget.py", {"--style": "in.wav in.wav", "--style_start": "0"}, "--style_start must have one"),
+        ("predict_multitarget.py", {"--style": "in.wav in.wav", "--style_weights": "1"}, "--style: 2, not 1"),
+        ("predict_multitarget.py", {"--style": "in.wav", "--style_weights": "1 2"}, "--style: 1, not 2"),
+        ("predict_multitarget.py", {"--style": "in.wav in.wav", "--style_weights": "0 0"}, "--style_weights are all 0"),
+        ("predict_multitarget.py", {"--style": "in.wav in.wav", "--style_weights": "1 -1"}, "--style_weights: -1 must"),
     ],
 )
 def test_wrong_input_is_refused_without_tensorflow(folder, name, flags, message):
     flags = {"--model": MODEL, "--input": "in.wav", "--output": "out.wav", **flags}
-    words = [word for flag in flags.items() for word in flag]
+    words = [word for flag, value in flags.items() for word in (flag, *value.split(" "))]
     assert message in one_line(run_script(name, *words, cwd=folder, check=2).stderr)
     assert not (folder / "out.wav").exists()
 

@@ -274,6 +274,14 @@ def test_prediction_with_a_style(call_script, multitarget, tmp_path):
     _, stdout = predicted("5.wav", "--style", high, "--style_slices", 4)
     assert "holds 1 slices that sound, not 4" in stdout
 
+    assert predicted("6.wav", "--style", high, short, "--style_weights", 2, 0)[0] == first
+    mixed, stdout = predicted("7.wav", "--style", high, short, "--style_weights", 0.7, 0.3)
+    assert f"style, 70%: {high} from " in stdout
+    assert f"style, 30%: {short} from 0.00 s" in stdout
+    assert predicted("8.wav", "--style", short, high, "--style_weights", 3, 7)[0] == mixed
+    others = {first, (tmp_path / "3.wav").read_bytes(), predicted("9.wav", "--style", high, short)[0]}
+    assert len(others | {mixed}) == 4
+
 
 def test_styles_that_cannot_be_are_one_line_and_exit_2(call_script, multitarget, generator_run, tmp_path):
     multitarget_model = multitarget / "models" / MULTITARGET

@@ -37,9 +37,10 @@ def test_each_flag_that_a_script_needs_is_asked_for(name, monkeypatch, capsys):
         assert missing in one_line(capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("value", ["-1", "inf", "nan", "soon"])
-def test_a_style_starts_at_a_number_of_seconds(monkeypatch, capsys, value):
+@pytest.mark.parametrize("flag", ["--style_start", "--style_weights"])
+@pytest.mark.parametrize("value", ["-1", "-0.5", "inf", "nan", "soon"])
+def test_starts_and_weights_of_styles_are_finite_and_not_negative(monkeypatch, capsys, flag, value):
     with pytest.raises(SystemExit) as stop:
-        parse(monkeypatch, "predict_multitarget", {**NEEDED["predict_multitarget"], "--style_start": value})
+        parse(monkeypatch, "predict_multitarget", {**NEEDED["predict_multitarget"], flag: value})
     assert stop.value.code == 2
-    assert "--style_start" in one_line(capsys.readouterr().err)
+    assert flag in one_line(capsys.readouterr().err)

@@ -39,17 +39,43 @@ def test_every_flag_becomes_a_setting():
 def test_a_model_gets_all_slices_of_a_style_or_is_refused(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", music(0.2)[0], RATE)
     jobs = [Job(tmp_path / "a.wav", tmp_path / "out.wav")]
-    style, given = Style(np.random.default_rng(0).random((3, *data.SLICE_SHAPE)), ["notice"]), []
+    styles, given = [Style(np.random.default_rng(0).random((3, *data.SLICE_SHAPE)), ["notice"])], []
     monkeypatch.setattr(
         convert, "make_predict_fn", lambda network, *styles: given.append((network, *styles)) or identity
     )
     for n_inputs in (1, 2):
         monkeypatch.setattr(convert, "load_generator", lambda path, n=n_inputs: ("it", {"model": {"n_inputs": n}}))
-        wrong, right = (None, style) if n_inputs == 2 else (style, None)
+        wrong, right = ([], styles) if n_inputs == 2 else (styles, [])
         with pytest.raises(UserError, match="style"):
             convert.run(jobs, tmp_path, ConvertSettings(), "the CPU", wrong)
         assert convert.run(jobs, tmp_path, ConvertSettings(), "the CPU", right) == 0
-    assert given == [("it",), ("it", style.slices)]
+    assert given == [("it",), ("it", styles[0].slices)]
+
+
+def test_styles_are_mixed_in_the_log_magnitude(tmp_path, monkeypatch, capsys):
+    def generator(inputs, training):
+        source, style = inputs
+        return source * (0.75 + style / 4)
+
+    def image(value):
+        return np.full((1, *data.SLICE_SHAPE), value, np.float32)
+
+    def convert_with(name, *parts):
+        styles = [Style(image(value), [f"style {value}"], weight) for value, weight in parts]
+        assert convert.run([Job(tmp_path / "in.wav", tmp_path / name)], tmp_path, settings, "the CPU", styles) == 0
+        return soundfile.read(tmp_path / name)[0]
+
+    soundfile.write(tmp_path / "in.wav", music(2)[0], RATE)
+    monkeypatch.setattr(convert, "load_generator", lambda _: (generator, {"model": {"n_inputs": 2}}))
+    settings = ConvertSettings(subtype="FLOAT")
+    mixed = convert_with("mixed.wav", (-0.8, 0.25), (0.6, 0.75))
+    assert capsys.readouterr().out.splitlines()[:2] == ["style -0.8", "style 0.6"]
+    alone = convert_with("alone.wav", (0.25 * -0.8 + 0.75 * 0.6, 1.0))
+    assert np.abs(alone).max() > 0.01
+    np.testing.assert_allclose(mixed, alone, atol=1e-4 * np.abs(alone).max())
+    first = convert_with("first.wav", (-0.8, 1.0))
+    assert np.abs(first - mixed).max() > 0.01 * np.abs(first).max()
+    np.testing.assert_array_equal(convert_with("same.wav", (-0.8, 1.0), (0.6, 0.0)), first)
 
 
 def convert_files(source, target, *words, network=identity):

@@ -6,9 +6,11 @@ import soundfile
 from sounds import music
 
 import data
-from common import audio
+from common import audio, cli
 from common.cli import UserError
-from inference.style import choose_slices, read_style
+from inference.arguments import add_style_arguments, style_settings
+from inference.settings import StyleSettings
+from inference.style import choose_slices, read_style, read_styles
 
 
 def recording(*parts):
@@ -76,6 +78,66 @@ def test_a_style_is_read_from_a_recording(tmp_path):
         read_style(path, start=6)
     with pytest.raises(UserError, match="--style nowhere is not a file"):
         read_style("nowhere")
+
+
+def test_several_styles_are_read_with_their_weights_and_those_of_weight_0_are_not(tmp_path):
+    path = str(tmp_path / "style.wav")
+    soundfile.write(path, music(4)[0], 44_100)
+    settings = [StyleSettings(path, 1, 0.5, 0.7), StyleSettings("nowhere", weight=0.0), StyleSettings(path, 2, 0, 0.3)]
+    first, second = read_styles(settings)
+    assert first.notices == [f"style, 70%: {path} from 0.50 s"]
+    assert second.notices == [f"style, 30%: {path} from 0.00 s", "it holds 1 slices that sound, not 2"]
+    assert (first.weight, second.weight) == (0.7, 0.3)
+    np.testing.assert_array_equal(first.slices, read_style(path, 1, 0.5).slices)
+    with pytest.raises(UserError, match="--style nowhere is not a file"):
+        read_styles([StyleSettings(path, weight=0.5), StyleSettings("nowhere", weight=0.5)])
+
+
+def parse_styles(words):
+    parser = cli.ArgumentParser("test")
+    add_style_arguments(parser)
+    return style_settings(parser.parse_args(words.split()))
+
+
+@pytest.mark.parametrize(
+    ("words", "weights"),
+    [
+        ("--style a", [1]),
+        ("--style a --style_weights 0.2", [1]),
+        ("--style a b", [0.5, 0.5]),
+        ("--style a b --style_weights 0.7 0.3", [0.7, 0.3]),
+        ("--style a b --style_weights 3 1", [0.75, 0.25]),
+        ("--style a b c --style_weights 0 5 0", [0, 1, 0]),
+        ("--style a b --style_weights 1e308 1e308", [0.5, 0.5]),
+        ("--style a b --style_weights 1e-320 0", [1, 0]),
+    ],
+)
+def test_weights_add_up_to_1(words, weights):
+    settings = parse_styles(words)
+    assert [style.path for style in settings] == ["a", "b", "c"][: len(weights)]
+    assert [style.weight for style in settings] == pytest.approx(weights, abs=1e-15)
+    assert all(style.weight == weight for style, weight in zip(settings, weights, strict=True) if weight in (0, 1))
+
+
+def test_each_style_has_its_start_and_all_have_as_many_slices():
+    settings = parse_styles("--style a b --style_start 1.5 0 --style_slices 3")
+    assert settings == [StyleSettings("a", 3, 1.5, 0.5), StyleSettings("b", 3, 0, 0.5)]
+    assert parse_styles("--style a --style_start 2") == [StyleSettings("a", 1, 2)]
+    assert [style.start for style in parse_styles("--style a b")] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--style a b --style_weights 1", "--style_weights must have one number for each --style: 2, not 1"),
+        ("--style a --style_weights 1 1", "--style_weights must have one number for each --style: 1, not 2"),
+        ("--style a b --style_start 1", "--style_start must have one number for each --style: 2, not 1"),
+        ("--style a b --style_weights 0 0", "--style_weights are all 0"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_styles_are_refused(words, message):
+    with pytest.raises(UserError, match=message):
+        parse_styles(words)
 
 
 @pytest.fixture(scope="module")

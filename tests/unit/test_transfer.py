@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sounds import RATE, blur, cut, music
@@ -6,7 +8,7 @@ from sounds import identity as unchecked_identity
 import data
 from common.cli import UserError
 from inference.settings import PhaseSettings, TransferSettings
-from inference.transfer import make_predict_fn, transfer, transfer_audio, transfer_log_magnitude
+from inference.transfer import make_predict_fn, mix, transfer, transfer_audio, transfer_log_magnitude
 
 
 def identity(images):
@@ -73,18 +75,66 @@ def test_an_output_that_is_not_finite_is_an_error(value):
         transfer_audio(tones(44_100)[np.newaxis], 44_100, broken)
 
 
+def add_style(inputs, training):
+    """A network that takes a style, and whose result is known."""
+    assert training is False
+    source, style = inputs
+    return source / 2 + style
+
+
+def styles_of(*values):
+    return np.stack([np.full(data.SLICE_SHAPE, value, np.float32) for value in values])
+
+
+def random_images(count):
+    return np.random.default_rng(0).uniform(-1, 1, (count, *data.SLICE_SHAPE)).astype(np.float32)
+
+
 def test_a_network_gets_every_style_and_the_results_are_averaged():
-    styles = np.stack([np.full(data.SLICE_SHAPE, value, np.float32) for value in (-0.9, 0.3, 0.9)])
-
-    def generator(inputs, training):
-        assert training is False
-        source, style = inputs
-        return source / 2 + style
-
-    images = np.random.default_rng(0).uniform(-1, 1, (2, *data.SLICE_SHAPE)).astype(np.float32)
+    values = (-0.9, 0.3, 0.9)
+    images = random_images(2)
     for n_styles in (1, 2, 3):
-        result = make_predict_fn(generator, styles[:n_styles])(images)
-        np.testing.assert_allclose(result, images / 2 + styles[:n_styles, 0, 0, 0].mean(), atol=1e-6)
+        result = make_predict_fn(add_style, styles_of(*values[:n_styles]))(images)
+        np.testing.assert_allclose(result, images / 2 + np.mean(values[:n_styles]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "weights", "expected"),
+    [
+        ([[0.2], [-0.4]], (0.5, 0.5), -0.1),
+        ([[0.2], [-0.4]], (0.75, 0.25), 0.05),
+        ([[0.2], [-0.4], [0.6]], (0.5, 0.3, 0.2), 0.1),
+        ([[0.1, 0.3], [-0.4]], (0.5, 0.5), -0.1),  # however many slices a style has, its weight is the same
+    ],
+)
+def test_the_results_with_several_styles_are_mixed_by_their_weights(values, weights, expected):
+    images = random_images(2)
+    predict_fns = [make_predict_fn(add_style, styles_of(*slices)) for slices in values]
+    result = mix(predict_fns, weights)(images)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, images / 2 + expected, atol=1e-6)
+    np.testing.assert_allclose(mix(predict_fns[::-1], weights[::-1])(images), result, atol=1e-6)
+
+
+def test_a_style_alone_is_not_changed_by_mixing_to_the_bit():
+    images = random_images(3)
+    images[0, 0] = -0.0
+    first, second = (make_predict_fn(add_style, styles_of(*values)) for values in ((0.1, 0.3, 0.33), (-0.4,)))
+    expected = first(images).tobytes()
+    assert mix([first], [1.0])(images).tobytes() == expected
+    assert mix([first, second], [1.0, 0.0])(images).tobytes() == expected
+    assert mix([identity], [1.0])(images).tobytes() == images.tobytes()
+
+
+def test_mixing_holds_no_more_results_however_many_styles_there_are():
+    images = random_images(2)
+    predict = mix([np.copy] * 20, [0.05] * 20)
+    tracemalloc.start()
+    result = predict(images)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_allclose(result, images, atol=1e-6)
+    assert peak < 3.5 * images.nbytes
 
 
 @pytest.mark.slow
