@@ -39,7 +39,7 @@ def mix(predict_fns: Sequence[PredictFn], weights: Sequence[float]) -> PredictFn
 
     Args:
         predict_fns: what `with_styles` returns, for each style. The results are log-magnitudes, so that the mix is
-            halfway between two in decibels, not in magnitude.
+            between them in decibels, not in magnitude.
         weights: one for each; they add up to 1.
     """
     (first_weight, first_fn), *others = zip(weights, predict_fns, strict=True)

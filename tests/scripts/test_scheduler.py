@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 from conftest import ORIGIN, REPOSITORY, TARGET, one_line, read_json, run_script, start_script, wait_for
@@ -30,11 +31,12 @@ def contents(folder):
 @pytest.fixture(scope="module")
 def workers():
     """A cluster of two worker processes, as a cluster's administrator starts them."""
-    os.environ["PYTHONPATH"] = str(REPOSITORY)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=60
-    ) as started:
-        del os.environ["PYTHONPATH"]
+    # Dask leaves the variables of its workers in the environment, where later scripts would find them.
+    with mock.patch.dict(os.environ, PYTHONPATH=str(REPOSITORY)):
+        started = distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=60
+        )
+    with started:
         yield started
 
 
