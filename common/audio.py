@@ -16,7 +16,6 @@ import data
 from common import audio_lengths
 
 if TYPE_CHECKING:
-    import av.container
     import soundfile
 
 PEAK_LEVEL = data.decibels_to_gain(-1)  # -1 dBFS: the peak that what is scaled gets
@@ -123,7 +122,10 @@ class Reader:
             self.expected_samples = 0
 
     def _open_with_ffmpeg(self, reason: str) -> None:
-        import av
+        try:
+            import av
+        except ImportError:
+            raise AudioError(f"not an audio file that can be read without PyAV ({reason}): pip install av") from None
 
         try:
             # The file is handed over open: FFmpeg takes a colon in a name for a protocol. Without protocols, playlists
@@ -137,7 +139,10 @@ class Reader:
                 raise IndexError
         except (av.FFmpegError, IndexError, UnicodeDecodeError):  # the last of metadata
             raise AudioError(f"not an audio file that can be read ({reason})") from None
-        self.subtype, self.expected_samples = None, round(_stream_seconds(self._container) * self.sample_rate)
+        self.subtype, self.expected_samples = (
+            None,
+            round(audio_lengths.stream_seconds(self._container) * self.sample_rate),
+        )
 
     def _check(self) -> None:
         lowest, highest = RATES
@@ -319,18 +324,6 @@ def subtypes(extension: str) -> list[str]:
     import soundfile
 
     return sorted(soundfile.available_subtypes(extension[1:].upper()))
-
-
-def _stream_seconds(container: "av.container.InputContainer") -> float:
-    """Return the length of a file's audio in seconds, as the file gives it; 0.0 if it does not."""
-    stream = container.streams.audio[0]
-    if stream.codec_context.name.startswith("pcm_") and stream.frames:  # FFmpeg adapts the duration to the file's size
-        return stream.frames / stream.rate
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1:  # a video may be longer than its sound
-        return container.duration / 1_000_000
-    return 0.0
 
 
 @contextlib.contextmanager

@@ -2,7 +2,10 @@
 
 import os
 import re
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import av.container
 
 # Lines of libsndfile's log about the chunk of samples, or all of the file, that is shorter than its header says.
 _SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|Data size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -20,6 +23,18 @@ def stated_ratio(log: str) -> float:
         if int(stated) > int(found) > 0 and not any(int(stated) in sizes for sizes in _OPEN_SIZES):
             return int(stated) / int(found)
     return 1.0
+
+
+def stream_seconds(container: "av.container.InputContainer") -> float:
+    """Return the length of a file's audio in seconds, as the file gives it; 0.0 if it does not."""
+    stream = container.streams.audio[0]
+    if stream.codec_context.name.startswith("pcm_") and stream.frames:  # FFmpeg adapts the duration to the file's size
+        return stream.frames / stream.rate
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:  # a video may be longer than its sound
+        return container.duration / 1_000_000
+    return 0.0
 
 
 def counts_frames(file: IO[bytes]) -> bool:

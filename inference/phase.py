@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 import data
+from common.cli import UserError
 from inference import streaming
 from inference.settings import PhaseSettings
 
@@ -173,7 +174,10 @@ def _estimate_from_random(blocks: Blocks, iterations: int, seed: int) -> Iterato
 
     The phase is found for the sum of the channels, and all of them are rotated by the same angle.
     """
-    import librosa  # takes long to import, and only this phase needs it
+    try:
+        import librosa  # takes long to import, and only this phase needs it
+    except ImportError:
+        raise UserError("--phase griffinlim needs librosa: pip install librosa") from None
 
     rising = np.sin(np.pi / 2 * (np.arange(LOOKAHEAD_FRAMES, dtype=np.float32) + 0.5) / LOOKAHEAD_FRAMES)
     previous = None  # what the segment before has of the frames that both cover

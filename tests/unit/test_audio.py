@@ -4,6 +4,7 @@ import itertools
 import os
 import resource
 import struct
+import sys
 
 import av
 import numpy as np
@@ -265,3 +266,12 @@ def test_an_error_of_the_disk_is_never_lost(tmp_path, small_files, extension):
         small_files(limit)
         with pytest.raises(OSError, match="File too large"):
             write(f"b.{extension}")
+
+
+def test_without_pyav_a_file_of_libsndfile_is_read_and_another_one_is_one_clear_error(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.flac", music(0.2)[0], RATE)
+    write_with_ffmpeg(tmp_path / "a.m4a", music(0.2, channels=2))
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert read(tmp_path / "a.flac")[0].shape == (1, RATE // 5)
+    with pytest.raises(audio.AudioError, match=r"without PyAV \(.*\): pip install av"):
+        read(tmp_path / "a.m4a")

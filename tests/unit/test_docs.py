@@ -147,3 +147,11 @@ def test_the_architecture_names_every_module():
         named = {name for row in rows.splitlines() for name in re.findall(r"`([\w.]+)`", row.split("|")[1])}
         files = [*(REPOSITORY / folder).glob("*.py"), *(REPOSITORY / folder).glob("*.html")]
         assert named == {path.name for path in files} - {"__init__.py"}, folder
+
+
+def test_what_prediction_needs_is_part_of_what_everything_needs():
+    needed, all_needed = (
+        [line for line in (REPOSITORY / name).read_text().splitlines() if line[0] != "#"]
+        for name in ("requirements-predict.txt", "requirements.txt")
+    )
+    assert set(needed) < set(all_needed)
