@@ -140,13 +140,14 @@ _STATUS = []  # with which the script has ended
 def make_networks_shallow(patch=setattr):
     """Let generators have three levels instead of eight: building and tracing them takes most of a short run."""
     import model
-    from common import weights_file
+    from common import stored_generator, weights_file
 
     def generator_size(weights):
         *_, n_inputs, base_filters = min((w.shape for w in weights if len(w.shape) == 4), key=lambda shape: shape[3])
         return {"base_filters": base_filters, "n_inputs": n_inputs}
 
     patch(weights_file, "generator_size", generator_size)
+    patch(stored_generator, "LEVELS", stored_generator.LEVELS[:3])
     patch(model, "_ENCODER", model._ENCODER[:3])
     patch(model, "_DECODER", [(2, True), (1, False)])
 
