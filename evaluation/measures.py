@@ -47,11 +47,15 @@ class Metric(NamedTuple):
 
     def format(self, value: float) -> str:
         """Format a value for the tables; a dash where the metric is undefined."""
-        return f"{value:.{self.digits}f}" if np.isfinite(value) else "–"
+        return f"{self._round(value):.{self.digits}f}".replace("-", "−") if np.isfinite(value) else "–"
 
     def format_difference(self, value: float) -> str:
         """Format a difference of two values, with its sign."""
-        return f"{value:+.{self.digits}f}".replace("-", "−") if np.isfinite(value) else "–"
+        return f"{self._round(value):+.{self.digits}f}".replace("-", "−") if np.isfinite(value) else "–"
+
+    def _round(self, value: float) -> float:
+        """Round a value as it is shown; a zero has no sign."""
+        return round(float(value), self.digits) + 0.0
 
     def error(self, value: np.ndarray | float) -> np.ndarray | float:
         """Convert a value to one that is better the lower it is: itself, its negative, or its distance from `ideal`."""
@@ -152,10 +156,10 @@ NOTE_METRICS = {
         table=NOTES,
     ),
     "notes_precision": Metric(
-        "precision", 3, "of the notes: the share of those heard that are right", more_is_better=True, table=NOTES
+        "precision of notes", 3, "the share of those heard that are right", more_is_better=True, table=NOTES
     ),
     "notes_recall": Metric(
-        "recall", 3, "of the notes: the share of the MIDI file's that are heard", more_is_better=True, table=NOTES
+        "recall of notes", 3, "the share of the MIDI file's that are heard", more_is_better=True, table=NOTES
     ),
     "onsets_f": Metric(
         "onsets (F-measure)", 3, "onset within 50 ms, whatever the pitch", more_is_better=True, table=NOTES

@@ -155,6 +155,12 @@ def test_a_piece_without_a_value_is_left_out_of_that_metric():
     assert np.isnan(scoring.summarize(scores_of([np.nan]), seed=0)["system"]["mae"][0])
 
 
+def test_values_are_shown_with_their_digits_and_zero_without_a_sign():
+    level = METRICS["level_300"]
+    assert [level.format(value) for value in (-1.26, -0.04, 0.04, np.nan)] == ["−1.3", "0.0", "0.0", "–"]
+    assert [level.format_difference(value) for value in (-1.26, -0.04, 2.0)] == ["−1.3", "+0.0", "+2.0"]
+
+
 def test_the_best_systems_are_nearest_to_an_ideal_value():
     values = {"smooth": 0.3, "rough": 1.5, "right": 0.9, f"{scoring.TRUTH}, input": 1.0}
     summary = {system: {"texture_300": Interval(value, value, value)} for system, value in values.items()}
