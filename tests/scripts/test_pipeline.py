@@ -18,6 +18,7 @@ SCRIPTS = (
     "predict.py",
     "predict_multitarget.py",
     "evaluate.py",
+    "export.py",
 )
 
 

@@ -29,6 +29,7 @@ SCRIPTS = (
     "predict.py",
     "predict_multitarget.py",
     "evaluate.py",
+    "export.py",
 )
 SHARED_FLAGS = {"predict_multitarget.py": "predict.py"}  # whose flags a script has, too
 FOREIGN_FLAGS = {"--help", "--logdir", "--no"}  # --logdir: of tensorboard; --no-deps: of pip

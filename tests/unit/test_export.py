@@ -1,0 +1,90 @@
+"""Exports for other programs: each is loaded as they would, and compared."""
+
+import numpy as np
+import pytest
+from conftest import one_line, read_json
+
+import export as script
+import model
+from common.stored_generator import find_generator
+from common.weights import load_generator, save_model
+from inference import export
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def saved(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "keyboard_2_guitar"
+    size = {"base_filters": 4, "n_inputs": request.param}
+    config = {"model": size, "origin": "keyboard_acoustic", "target": "guitar_acoustic"}
+    save_model(folder, {"generator": model.Generator(4, request.param)}, config)
+    generator, _ = load_generator(folder)
+    images = [export.example_image(10 + number) for number in range(request.param)]
+    return folder, images, generator(images if request.param > 1 else images[0], training=False).numpy()
+
+
+def run_onnx(path, images):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert [value.shape[1:] for value in session.get_inputs()] == [[256, 256, 1]] * len(images)
+    return session.run(None, dict(zip(("source", "style"), images, strict=False)))[0]
+
+
+def run_savedmodel(path, images):
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(path)).serve(*images).numpy()
+
+
+def run_litert(path, images):
+    import tensorflow as tf
+
+    runner = tf.lite.Interpreter(str(path)).get_signature_runner("serve")
+    (result,) = runner(**dict(zip(("source", "style"), images, strict=False))).values()
+    return result
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("kind", "run"), [("onnx", run_onnx), ("savedmodel", run_savedmodel), ("litert", run_litert)])
+def test_an_export_gives_what_the_generator_gives(saved, tmp_path, kind, run):
+    folder, images, expected = saved
+    path = export.export(find_generator(folder), kind, tmp_path / "out", overwrite=False)
+    assert expected.std() > 1e-3
+    np.testing.assert_allclose(run(path, images), expected, atol=1e-5)
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert text.startswith("# keyboard_2_guitar\n") and path.name in text
+    assert "keyboard_acoustic to guitar_acoustic" in text
+    assert ("`style`" in text) == (len(images) > 1)
+    assert {file.name for file in path.parent.iterdir()} == {path.name, "README.md"}
+
+
+def test_an_export_that_differs_is_refused(tmp_path):
+    images = [export.example_image(0)]
+    export._check(lambda image: image + 5e-5, (images, images[0]), tmp_path)
+    for wrong in (lambda image: np.zeros_like(image), lambda image: image * np.nan):
+        with pytest.raises(script.cli.UserError, match="would differ from the generator"):
+            export._check(wrong, (images, images[0]), tmp_path)
+
+
+def test_an_export_is_not_replaced_unless_asked_to(call_script, saved, tmp_path):
+    folder, *_ = saved
+    words = ("--model", folder, "--format", "onnx", "--output", tmp_path / "out")
+    assert call_script(script, *words)[0] == 0
+    (tmp_path / "out" / "generator.onnx").write_bytes(b"mine")
+    status, _, stderr = call_script(script, *words)
+    assert (status, "exists; --overwrite replaces it" in one_line(stderr)) == (2, True)
+    assert (tmp_path / "out" / "generator.onnx").read_bytes() == b"mine"
+    assert call_script(script, *words, "--overwrite")[0] == 0
+    assert (tmp_path / "out" / "generator.onnx").stat().st_size > 100_000
+    assert read_json(folder / "config.json")["model"]["base_filters"] == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"--model": "nowhere/m"}, "--model nowhere/m does not exist"), ({"--output": __file__}, "is a file; it must be")],
+)
+def test_wrong_calls_are_one_line(call_script, saved, tmp_path, changes, told):
+    words = {"--model": saved[0], "--format": "onnx", "--output": tmp_path / "out", **changes}
+    status, _, stderr = call_script(script, *(word for pair in words.items() for word in pair))
+    assert (status, told in one_line(stderr)) == (2, True)
