@@ -101,6 +101,14 @@ def positive_float(text: str) -> float:
     return value
 
 
+def non_negative_float(text: str) -> float:
+    """Parse a finite number of at least 0 (an argparse type)."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} must be a number of at least 0")
+    return value
+
+
 def fraction(text: str) -> float:
     """Parse a number from 0 (included) to 1 (excluded) (an argparse type)."""
     value = float(text)
