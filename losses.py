@@ -1,8 +1,13 @@
-"""The losses of Pix2Pix (Isola et al. 2017, arXiv:1611.07004, section 3.1), in float32."""
+"""The losses of Pix2Pix (Isola et al. 2017, arXiv:1611.07004, section 3.1) and further terms, in float32."""
+
+from collections.abc import Sequence
 
 import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 
-L1_WEIGHT = 100  # lambda in the paper
+import data
+
+LINEAR_UNIT = 1e-3  # of linear magnitudes, -60 dB of full scale: near the mean of a slice of music
 
 
 def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -29,19 +34,22 @@ def l1_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(l1_errors(target, generated))
 
 
-def generator_loss(fake_logits: tf.Tensor, target: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Compute the generator's loss: the cross-entropy of generated images being judged real, plus 100 times the MAE.
+def generator_loss(
+    fake_logits: tf.Tensor, target: tf.Tensor, generated: tf.Tensor, l1_weight: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Compute the generator's loss: the cross-entropy of generated images being judged real, plus the weighted MAE.
 
     Args:
         fake_logits: the discriminator's logits for (source, generated), (batch, 16, 16, 1).
         target: true images, (batch, 256, 256, 1) in [-1, 1].
         generated: the generator's images, of the same shape and range.
+        l1_weight: weight of the mean absolute error; 100 in the paper (lambda).
 
     Returns:
         Two float32 scalars: the loss, and the mean absolute error that it contains.
     """
     mae = l1_loss(target, generated)
-    return _cross_entropy(tf.ones_like(fake_logits), fake_logits) + L1_WEIGHT * mae, mae
+    return _cross_entropy(tf.ones_like(fake_logits), fake_logits) + l1_weight * mae, mae
 
 
 def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
@@ -56,3 +64,58 @@ def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Ten
     """
     real = _cross_entropy(tf.ones_like(real_logits), real_logits)
     return real + _cross_entropy(tf.zeros_like(fake_logits), fake_logits)
+
+
+def feature_matching_loss(real_features: Sequence[tf.Tensor], fake_features: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Compute the mean over layers of the mean absolute difference of features (Wang et al. 2018, eq. 4, pix2pixHD).
+
+    Args:
+        real_features: the discriminator's features of (source, target), one tensor (batch, height, width, channels) of
+            each layer, in 16 or 32 bit. They get no gradient.
+        fake_features: those of (source, generated), of the same shapes.
+
+    Returns:
+        float32 scalar.
+    """
+    differences = [
+        tf.reduce_mean(tf.abs(tf.stop_gradient(tf.cast(real, tf.float32)) - tf.cast(fake, tf.float32)))
+        for real, fake in zip(real_features, fake_features, strict=True)
+    ]
+    return tf.add_n(differences) / len(differences)
+
+
+def linear_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """Compute the mean absolute error of linear magnitudes, in units of 0.001 (-60 dB of full scale).
+
+    Loud bins decide it, where the error of the images, which are logarithmic, counts all bins alike. The unit is
+    constant: relative to a batch, silence would have no unit, and several devices would have several.
+
+    Args:
+        target: true images, (batch, 256, 256, 1) in [-1, 1].
+        generated: the generator's images, of the same shape and range.
+
+    Returns:
+        float32 scalar. Music has magnitudes of 0.001 to 0.002 in the mean, so that silence instead of it gives 1 to 2.
+    """
+    true, ours = (
+        data.expand_magnitude(data.from_network(tf.cast(images, tf.float32)), tnp) for images in (target, generated)
+    )
+    return tf.reduce_mean(tf.abs(true - ours)) / LINEAR_UNIT
+
+
+def r1_penalty(gradient: tf.Tensor, n_logits: tf.Tensor) -> tf.Tensor:
+    """Compute half the mean square norm of the gradients of logits: R1 (Mescheder et al. 2018, eq. 9), gamma 1.
+
+    Each logit is a discriminator of its own, as in the cross-entropy, with a gradient g of its own. Summed with random
+    signs s, all of them take one gradient: over the draws, the mean of |sum(s g)|^2 is sum(|g|^2). A plain sum would
+    not do: normalization over the batch keeps the sum of its outputs constant, so that much of its gradient is 0.
+
+    Args:
+        gradient: gradient of the sum of all logits of real pairs, each times a random sign, with respect to the true
+            images: float32 (batch, 256, 256, 1).
+        n_logits: number of these logits.
+
+    Returns:
+        float32 scalar.
+    """
+    return tf.reduce_sum(tf.square(gradient)) / (2 * tf.cast(n_logits, tf.float32))

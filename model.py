@@ -97,6 +97,20 @@ def Discriminator(
     return keras.Model([source, target], x, name="discriminator")
 
 
+def with_features(discriminator: keras.Model) -> keras.Model:
+    """Make a model of a discriminator's layers that also returns its features.
+
+    Returns:
+        Model of [source, target] to a list: the logits, and the output of each layer that is normalized, after its
+        activation: for `base_filters` 64 (batch, 64, 64, 128), (batch, 32, 32, 256) and (batch, 16, 16, 512).
+    """
+    normalized = [
+        name.removesuffix("_norm") for layer in discriminator.layers if (name := layer.name).endswith("_norm")
+    ]
+    features = [discriminator.get_layer(name).output for name in normalized]
+    return keras.Model(discriminator.inputs, [discriminator.output, *features], name="features")
+
+
 def _convolution(
     kind: type,
     name: str,

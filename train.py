@@ -12,16 +12,18 @@ Example:
 """
 
 import argparse
+import functools
 
 from common import cli
 from common.device import network_options, start_tensorflow
-from training.arguments import make_run_settings, parse_pair_arguments
+from training.arguments import add_adversarial_arguments, make_run_settings, parse_pair_arguments
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = cli.ArgumentParser(__doc__)
     parser.add_argument("--gen_lr", type=cli.positive_float, default=5e-5, help="generator's learning rate")
     parser.add_argument("--disc_lr", type=cli.positive_float, default=5e-6, help="discriminator's learning rate")
+    add_adversarial_arguments(parser)
     return parse_pair_arguments(parser)
 
 
@@ -41,7 +43,7 @@ def main() -> int:
     def make_networks() -> dict[str, keras.Model]:
         return {
             "generator": Generator(settings.base_filters, dropout=settings.dropout, **kind),
-            "discriminator": Discriminator(settings.base_filters, **kind),
+            "discriminator": Discriminator(settings.disc_filters, **kind),
         }
 
     recipe = Recipe(
@@ -52,7 +54,7 @@ def main() -> int:
             "discriminator": LearningRate("disc_lr", arguments.disc_lr),
         },
         make_networks=make_networks,
-        make_steps=steps.adversarial_steps,
+        make_steps=functools.partial(steps.adversarial_steps, weights=settings.loss_weights),
         metrics=("gen_mae", "gen_loss", "disc_loss"),
     )
     return run(recipe, settings, device_name)

@@ -9,6 +9,7 @@ Example:
 """
 
 import argparse
+import functools
 
 from common import cli
 from common.device import network_options, start_tensorflow
@@ -37,7 +38,7 @@ def main() -> int:
         instrument_pairs=[(arguments.origin, arguments.target)],
         learning_rates={"generator": LearningRate("lr", arguments.lr)},
         make_networks=lambda: {"generator": Generator(settings.base_filters, dropout=settings.dropout, **kind)},
-        make_steps=steps.generator_steps,
+        make_steps=functools.partial(steps.generator_steps, weights=settings.loss_weights),
         metrics=("gen_mae",),
     )
     return run(recipe, settings, device_name)

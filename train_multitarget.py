@@ -16,7 +16,13 @@ import functools
 
 from common import cli
 from common.device import network_options, start_tensorflow
-from training.arguments import add_arguments, check_arguments, make_run_settings
+from training.arguments import (
+    ADVERSARIAL_FLAGS,
+    add_adversarial_arguments,
+    add_arguments,
+    check_arguments,
+    make_run_settings,
+)
 
 GEN_LR, DISC_LR = 1e-5, 5e-6
 
@@ -37,6 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--generator_alone", action="store_true", help="no discriminator: train by the mean absolute error alone"
     )
+    add_adversarial_arguments(parser)
     add_arguments(parser)
     arguments = parser.parse_args()
     check_arguments(parser, arguments)
@@ -46,8 +53,9 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(
             f"argument --target: must name another instrument than --origin {arguments.origin[0]}, or add --same"
         )
-    if arguments.generator_alone and arguments.disc_lr:
-        parser.error("argument --disc_lr: there is no discriminator with --generator_alone")
+    for flag in ADVERSARIAL_FLAGS if arguments.generator_alone else ():
+        if getattr(arguments, flag) != arguments.defaults[flag]:
+            parser.error(f"argument --{flag}: there is no discriminator with --generator_alone")
     arguments.gen_lr = arguments.gen_lr or arguments.lr or GEN_LR
     arguments.disc_lr = arguments.disc_lr or arguments.lr or DISC_LR
     return arguments
@@ -81,9 +89,8 @@ def main() -> int:
         losses = ("gen_loss", "disc_loss")
 
     def make_networks() -> dict[str, keras.Model]:
-        size = {"base_filters": settings.base_filters, **kind}
-        networks = {"generator": Generator(n_inputs=2, dropout=settings.dropout, **size)}
-        return networks | {"discriminator": Discriminator(**size)} if adversarial else networks
+        networks = {"generator": Generator(settings.base_filters, n_inputs=2, dropout=settings.dropout, **kind)}
+        return networks | {"discriminator": Discriminator(settings.disc_filters, **kind)} if adversarial else networks
 
     origin = arguments.origin[0] if len(arguments.origin) == 1 else "any"
     recipe = Recipe(
@@ -94,6 +101,7 @@ def main() -> int:
         make_steps=functools.partial(
             steps.adversarial_steps if adversarial else steps.generator_steps,
             measure=steps.make_target_errors(targets),
+            weights=settings.loss_weights,
         ),
         metrics=("gen_mae", *losses, *(f"gen_mae_{name}" for name in targets)),
         n_inputs=2,

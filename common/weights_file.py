@@ -148,6 +148,19 @@ def generator_size(weights: Sequence[h5py.Dataset]) -> dict[str, int]:
     return {"base_filters": base_filters, "n_inputs": n_inputs}
 
 
+def discriminator_filters(weights: Sequence[h5py.Dataset]) -> int:
+    """Infer the filters of a discriminator's first layer from the shapes of its weights.
+
+    Raises:
+        ValueError: if they are not those of a discriminator.
+    """
+    # The first layer sees two images. With two filters, so does the second, which has twice as many.
+    first = [dataset.shape[3] for dataset in weights if len(dataset.shape) == 4 and dataset.shape[2] == 2]
+    if not first:
+        raise ValueError(f"its {len(weights)} arrays are not those of a discriminator")
+    return min(first)
+
+
 def check_values(network: "keras.Model", path: Path) -> None:
     """Check that the weights that a network has loaded are numbers with which it can compute.
 

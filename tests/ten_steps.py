@@ -70,6 +70,7 @@ def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
     from training import loop, steps
     from training.checkpoints import Counters
     from training.ema import Averages
+    from training.loss_weights import PAPER, LossWeights
     from training.optimizers import make_optimizer
 
     several = len(targets) > 1
@@ -91,6 +92,8 @@ def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
     make_steps, metrics = steps.generator_steps, ["gen_mae"]
     if adversarial:
         make_steps, metrics = steps.adversarial_steps, ["gen_mae", "gen_loss", "disc_loss"]
+    weights = LossWeights(50.0, 10.0, 1.0, 1.0) if several else PAPER
+    make_steps = functools.partial(make_steps, weights=weights)
     if several:
         make_steps = functools.partial(make_steps, measure=steps.make_target_errors(targets))
         metrics += [f"gen_mae_{target}" for target in targets]

@@ -9,10 +9,13 @@ from common import cli
 from common.device import add_gpu_argument, add_threads_argument
 from common.device_names import device_words
 from common.processor import Workload
+from training.loss_weights import PAPER, LossWeights
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("constant", "cosine")
 SELECTIONS = ("gen_mae", "sound")
+# Flags that need a discriminator.
+ADVERSARIAL_FLAGS = ("disc_lr", "disc_filters", "l1_weight", "feature_matching", "r1")
 # Flags that do not describe a run, and that its config.json leaves out.
 _NOT_RECORDED = ("restart", "findlr", "findlr_start", "findlr_end", "findlr_steps", "defaults")
 
@@ -22,6 +25,8 @@ class RunSettings:
     """The values of the flags that the train scripts share; `add_arguments` says what each of them means.
 
     Attributes:
+        loss_weights: the flags that weigh terms of the losses.
+        disc_filters: filters of the discriminator's first layer; None for a script that has no discriminator.
         recorded: all flags of the script that describe the run, for its config.json.
         defaults: the default of each flag.
     """
@@ -55,6 +60,8 @@ class RunSettings:
     findlr_start: float
     findlr_end: float
     findlr_steps: int
+    loss_weights: LossWeights
+    disc_filters: int | None
     recorded: dict[str, Any]
     defaults: dict[str, Any]
 
@@ -102,6 +109,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--schedule", choices=SCHEDULES, default="constant", help="learning rates over the run; cosine ends at 0")
     add("--ema", type=cli.fraction, default=0.0, help="decay of a moving average of the weights, such as 0.999")
     add("--select", choices=SELECTIONS, default="gen_mae", help="validation measure that decides which epoch is best")
+    add(
+        "--linear_weight",
+        type=cli.non_negative_float,
+        metavar="W",
+        default=PAPER.linear,
+        help="weight of the error of linear magnitudes, in which loud parts count, in the generator's loss",
+    )
     add("--init_from", help="folder or name of a model that gives the initial weights")
     add("--dropout", type=cli.fraction, default=0.5, help="dropout rate of the decoder's first three layers")
     add("--augment", action="store_true", help="change level, spectrum and noise floor of the sources at random")
@@ -132,6 +146,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--findlr_steps", type=cli.positive_int, default=140, help="steps of the search")
 
 
+def add_adversarial_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the losses and of the discriminator that the scripts with a discriminator share."""
+    add, weight = parser.add_argument, {"type": cli.non_negative_float, "metavar": "W"}
+    add(
+        "--disc_filters",
+        type=cli.positive_int,
+        help="filters of the discriminator's first layer (default: --base_filters)",
+    )
+    add("--l1_weight", **weight, default=PAPER.l1, help="weight of the mean absolute error in the generator's loss")
+    add("--feature_matching", **weight, default=PAPER.feature_matching, help="weight of the discriminator's features")
+    add("--r1", **weight, default=PAPER.r1, help="weight of the discriminator's gradient penalty on real pairs")
+
+
 def check_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End the script with one line if flags do not fit together; otherwise add their defaults to the arguments."""
     arguments.defaults = parser.defaults()
@@ -155,7 +182,18 @@ def check_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -
 
 def make_run_settings(arguments: argparse.Namespace) -> RunSettings:
     """Turn the flags of a train script into settings."""
-    flags = vars(arguments)
-    recorded = {name: value for name, value in flags.items() if name not in _NOT_RECORDED}
-    shared = RunSettings.__dataclass_fields__.keys() - {"recorded"}
-    return RunSettings(**{name: flags[name] for name in shared}, recorded=recorded)
+    flags = dict(vars(arguments))
+    if "disc_filters" in flags:  # the same run, whether the default is spelled out or not
+        flags["disc_filters"] = flags["disc_filters"] or flags["base_filters"]
+        flags["defaults"] = {**flags["defaults"], "disc_filters": flags["base_filters"]}
+    made = {
+        "loss_weights": LossWeights(
+            flags.get("l1_weight", PAPER.l1),
+            flags.get("feature_matching", PAPER.feature_matching),
+            flags["linear_weight"],
+            flags.get("r1", PAPER.r1),
+        ),
+        "disc_filters": flags.get("disc_filters"),
+        "recorded": {name: value for name, value in flags.items() if name not in _NOT_RECORDED},
+    }
+    return RunSettings(**{name: flags[name] for name in RunSettings.__dataclass_fields__.keys() - made.keys()}, **made)

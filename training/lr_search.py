@@ -16,6 +16,7 @@ from common.progress import progress
 from dataset.paired_dataset import PairedDataset
 from training import steps
 from training.loop import LearningRate
+from training.loss_weights import PAPER, LossWeights
 from training.steps import Networks, Optimizers, Step
 
 
@@ -27,12 +28,14 @@ class SearchSettings(NamedTuple):
         end: the last rate.
         n_steps: number of rates.
         jit_compile: whether XLA compiles the steps.
+        loss_weights: what the losses weigh.
     """
 
     start: float
     end: float
     n_steps: int
     jit_compile: bool
+    loss_weights: LossWeights = PAPER
 
 
 class Search(NamedTuple):
@@ -69,19 +72,25 @@ class Outcome(NamedTuple):
     end: str
 
 
-def list_searches(with_discriminator: bool) -> list[Search]:
-    """List the searches of a generator alone, or of a generator and a discriminator."""
-    generator = Search(
-        "gen_mae", "generator alone", ("generator",), lambda *learners: steps.generator_steps(*learners)[0]
-    )
-    if not with_discriminator:
-        return [generator]
+def list_searches(with_discriminator: bool, weights: LossWeights = PAPER) -> list[Search]:
+    """List the searches of a generator alone, or of a generator and a discriminator, with these losses."""
+
+    def generator_step(*learners: Networks | Optimizers) -> Step:
+        return steps.generator_steps(*learners, weights=weights)[0]
+
+    def discriminator_step(*learners: Networks | Optimizers) -> Step:
+        return steps.discriminator_step(*learners, weights=weights)
+
+    def adversarial_step(*learners: Networks | Optimizers) -> Step:
+        return steps.adversarial_steps(*learners, weights=weights)[0]
+
     both = ("generator", "discriminator")
-    return [
-        generator,
-        Search("disc_loss", "discriminator alone", both[1:], steps.discriminator_step),
-        Search("gen_loss", "both together", both, lambda *learners: steps.adversarial_steps(*learners)[0]),
+    searches = [
+        Search("gen_mae", "generator alone", both[:1], generator_step),
+        Search("disc_loss", "discriminator alone", both[1:], discriminator_step),
+        Search("gen_loss", "both together", both, adversarial_step),
     ]
+    return searches if with_discriminator else searches[:1]
 
 
 def search_rates(
@@ -110,7 +119,7 @@ def search_rates(
     found = {network: rate.value for network, rate in learning_rates.items()}
     suggested: dict[str, float] = {}
     failed = False
-    for search in list_searches("discriminator" in learning_rates):
+    for search in list_searches("discriminator" in learning_rates, settings.loss_weights):
         networks, optimizers = start(search.networks)
         factors = {network: found[network] / found[search.networks[0]] for network in search.networks}
         outcome = _search(search, networks, optimizers, factors, dataset, settings)

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from common import pretrained, storage
+from common import pretrained, storage, weights_file
 from common.cli import UserError
 from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
 from common.weights import copy_model, load_weights, load_weights_without_style, save_model
@@ -107,13 +107,30 @@ def find_initial(model: str, names: Iterable[str], n_inputs: int) -> Path:
 
 
 def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
-    """Load the weights of a model's folder into networks; networks that it lacks stay as they are."""
+    """Load the weights of a model's folder into networks; networks that it lacks stay as they are.
+
+    Raises:
+        UserError: if they do not fit.
+    """
     for name, network in networks.items():
         weights = path / f"{name}{WEIGHTS_EXTENSION}"
         if name == "generator" and len(network.inputs) == 2 and _read_n_inputs(path) == 1:
             load_weights_without_style(network, weights)
         elif weights.is_file():
+            if name == "discriminator":
+                _check_width(path, network, weights)
             load_weights(network, weights)
+
+
+def _check_width(path: Path, discriminator: keras.Model, weights: Path) -> None:
+    """Check that a file of a discriminator's weights is of as many filters as the discriminator."""
+    with weights_file.open_weights(weights) as file:
+        stored = weights_file.discriminator_filters(weights_file.find_weights(file))
+    filters = discriminator.get_layer("down1_conv").filters
+    if stored != filters:
+        raise UserError(
+            f"--init_from {path} has a discriminator of {stored} filters, not of {filters}: add --disc_filters {stored}"
+        )
 
 
 def _read_n_inputs(path: Path) -> int | None:

@@ -79,7 +79,7 @@ def _run(recipe: Recipe, settings: RunSettings, devices: Devices, device_name: s
 
     print(f"{recipe.name}: searching for learning rates on {device_name}")
     search = lr_search.SearchSettings(
-        settings.findlr_start, settings.findlr_end, settings.findlr_steps, settings.jit_compile
+        settings.findlr_start, settings.findlr_end, settings.findlr_steps, settings.jit_compile, settings.loss_weights
     )
     return lr_search.search_rates(model_path / "lr_finder", search, dataset, recipe.learning_rates, start)
 

@@ -6,11 +6,22 @@ part of the batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from losses import discriminator_loss, generator_loss, l1_errors, l1_loss
+from losses import (
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+    l1_errors,
+    l1_loss,
+    linear_loss,
+    r1_penalty,
+)
+from model import with_features
+from training.loss_weights import PAPER, LossWeights
 from training.sound import sound_totals
 
 Metrics = dict[str, tf.Tensor | tuple[tf.Tensor, tf.Tensor]]
@@ -20,28 +31,45 @@ Networks = Mapping[str, keras.Model]
 Optimizers = Mapping[str, keras.optimizers.Optimizer]
 
 
-def adversarial_steps(networks: Networks, optimizers: Optimizers, measure: Measure | None = None) -> tuple[Step, Step]:
+class Judgment(NamedTuple):
+    """What a discriminator makes of pairs of images.
+
+    Attributes:
+        logits: (batch, 16, 16, 1).
+        features: outputs of its normalized layers; none if they have no weight.
+    """
+
+    logits: tf.Tensor
+    features: list[tf.Tensor]
+
+
+def adversarial_steps(
+    networks: Networks, optimizers: Optimizers, measure: Measure | None = None, weights: LossWeights = PAPER
+) -> tuple[Step, Step]:
     """Make the steps of a generator and a discriminator that are trained together.
 
     Args:
         networks: dict with `generator` and `discriminator`.
         optimizers: dict with the same keys.
         measure: function of (target, generated, *integers) to further metrics.
+        weights: what the losses weigh.
 
     Returns:
         Two functions of a batch: one that updates the networks, and one that does not and also returns `sound_totals`.
     """
     generator, discriminator = networks["generator"], networks["discriminator"]
-    split = _make_split(generator)
+    split, judge_both = _make_split(generator), _make_judge(discriminator, optimizers["discriminator"], weights)
 
     def losses(inputs: tf.Tensor | list, target: tf.Tensor, training: bool) -> tuple[Metrics, tf.Tensor]:
         generated = generator(inputs, training=training)
         source = inputs[0] if isinstance(inputs, list) else inputs  # the discriminator never sees the style
-        real_logits = discriminator([source, target], training=training)
-        fake_logits = discriminator([source, generated], training=training)
-        gen_loss, gen_mae = generator_loss(fake_logits, target, generated)
-        metrics = {"gen_mae": gen_mae, "gen_loss": gen_loss, "disc_loss": discriminator_loss(real_logits, fake_logits)}
-        return metrics, generated
+        real, fake, disc_loss = judge_both(source, target, generated, training)
+        gen_loss, gen_mae = generator_loss(fake.logits, target, generated, weights.l1)
+        if weights.feature_matching:
+            gen_loss += weights.feature_matching * feature_matching_loss(real.features, fake.features)
+        if weights.linear:
+            gen_loss += weights.linear * linear_loss(target, generated)
+        return {"gen_mae": gen_mae, "gen_loss": gen_loss, "disc_loss": disc_loss}, generated
 
     def train_step(*batch: tf.Tensor) -> Metrics:
         inputs, target, integers = split(batch)
@@ -61,13 +89,19 @@ def adversarial_steps(networks: Networks, optimizers: Optimizers, measure: Measu
     return train_step, validation_step
 
 
-def generator_steps(networks: Networks, optimizers: Optimizers, measure: Measure | None = None) -> tuple[Step, Step]:
-    """Make the steps of a generator that is trained alone, by its mean absolute error.
+def generator_steps(
+    networks: Networks, optimizers: Optimizers, measure: Measure | None = None, weights: LossWeights = PAPER
+) -> tuple[Step, Step]:
+    """Make the steps of a generator that is trained alone, by its mean absolute error and what `weights.linear` adds.
+
+    The error has weight 1 here, a hundredth of the paper's. So that both training schemes agree on how much a linear
+    weight is, it is divided by as much.
 
     Args:
         networks: dict with `generator`.
         optimizers: dict with the same key.
         measure: function of (target, generated, *integers) to further metrics.
+        weights: what the losses weigh.
 
     Returns:
         Two functions of a batch: one that updates the network, and one that does not and also returns `sound_totals`.
@@ -79,8 +113,10 @@ def generator_steps(networks: Networks, optimizers: Optimizers, measure: Measure
         inputs, target, integers = split(batch)
         with tf.GradientTape() as tape:
             generated = generator(inputs, training=True)
-            gen_mae = l1_loss(target, generated)
-            scaled = _scale(optimizers["generator"], gen_mae)
+            loss = gen_mae = l1_loss(target, generated)
+            if weights.linear:
+                loss = gen_mae + weights.linear / PAPER.l1 * linear_loss(target, generated)
+            scaled = _scale(optimizers["generator"], loss)
         _update(generator, optimizers["generator"], tape, scaled)
         return {"gen_mae": gen_mae} | _measured(measure, target, generated, integers)
 
@@ -93,22 +129,22 @@ def generator_steps(networks: Networks, optimizers: Optimizers, measure: Measure
     return train_step, validation_step
 
 
-def discriminator_step(networks: Networks, optimizers: Optimizers) -> Step:
+def discriminator_step(networks: Networks, optimizers: Optimizers, weights: LossWeights = PAPER) -> Step:
     """Make the training step of a discriminator against a generator that does not change.
 
     Args:
         networks: dict with `generator` and `discriminator`.
         optimizers: dict with `discriminator`.
+        weights: what the losses weigh.
     """
     generator, discriminator = networks["generator"], networks["discriminator"]
-    split = _make_split(generator)
+    split, judge_both = _make_split(generator), _make_judge(discriminator, optimizers["discriminator"], weights)
 
     def train_step(*batch: tf.Tensor) -> Metrics:
         inputs, target, _ = split(batch)
         generated = generator(inputs, training=True)  # normalized over the batch, as in the joint training
         with tf.GradientTape() as tape:
-            real_logits = discriminator([batch[0], target], training=True)
-            disc_loss = discriminator_loss(real_logits, discriminator([batch[0], generated], training=True))
+            *_, disc_loss = judge_both(batch[0], target, generated, True)
             scaled = _scale(optimizers["discriminator"], disc_loss)
         _update(discriminator, optimizers["discriminator"], tape, scaled)
         return {"disc_loss": disc_loss}
@@ -147,6 +183,43 @@ def _make_split(generator: keras.Model) -> Callable[[tuple], tuple]:
         return batch[0] if n_inputs == 1 else list(batch[:n_inputs]), batch[n_inputs], batch[n_inputs + 1 :]
 
     return split
+
+
+def _make_judge(
+    discriminator: keras.Model, optimizer: keras.optimizers.Optimizer, weights: LossWeights
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, bool], tuple[Judgment, Judgment, tf.Tensor]]:
+    """Make a function that runs a discriminator on real and on generated pairs, and computes its loss."""
+    network = with_features(discriminator) if weights.feature_matching else discriminator
+
+    def judge(source: tf.Tensor, image: tf.Tensor, training: bool) -> Judgment:
+        outputs = network([source, image], training=training)
+        return Judgment(outputs[0], outputs[1:]) if weights.feature_matching else Judgment(outputs, [])
+
+    def judge_both(
+        source: tf.Tensor, target: tf.Tensor, generated: tf.Tensor, training: bool
+    ) -> tuple[Judgment, Judgment, tf.Tensor]:
+        if not weights.r1:
+            real, fake = judge(source, target, training), judge(source, generated, training)
+            return real, fake, discriminator_loss(real.logits, fake.logits)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(target)
+            real = judge(source, target, training)
+            signed = tf.reduce_sum(real.logits * _random_signs(real.logits, optimizer.iterations))
+        penalty = r1_penalty(tape.gradient(signed, target), tf.size(real.logits))
+        fake = judge(source, generated, training)
+        return real, fake, discriminator_loss(real.logits, fake.logits) + weights.r1 * penalty
+
+    return judge_both
+
+
+def _random_signs(logits: tf.Tensor, step: keras.Variable) -> tf.Tensor:
+    """Draw -1 or 1 for each logit, anew in each step; each device takes its rows of those of the whole batch."""
+    context, n_rows = tf.distribute.get_replica_context(), tf.shape(logits)[0]
+    n_devices, device = (context.num_replicas_in_sync, context.replica_id_in_sync_group) if context else (1, 0)
+    seed = tf.stack([tf.cast(tf.convert_to_tensor(step), tf.int32), 0])
+    shape = [n_rows * n_devices, *logits.shape[1:]]
+    bits = tf.random.stateless_uniform(shape, seed, maxval=2, dtype=tf.int32)[n_rows * device :][:n_rows]
+    return tf.cast(2 * bits - 1, tf.float32)
 
 
 def _scale(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:

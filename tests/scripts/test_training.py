@@ -272,8 +272,8 @@ def test_wrong_calls_are_one_line_and_exit_2(call, dataset_path, tmp_path, chang
 def test_steps_run_as_graphs(call, dataset_path, tmp_path, monkeypatch):
     made, calls = steps.adversarial_steps, []
 
-    def counting_steps(*networks):
-        train_step, validation_step = made(*networks)
+    def counting_steps(*networks, **options):
+        train_step, validation_step = made(*networks, **options)
 
         def counted(*batch):
             calls.append(tf.executing_eagerly())

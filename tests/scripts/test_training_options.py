@@ -12,6 +12,7 @@ from conftest import (
     TARGET,
     losses,
     one_line,
+    read_json,
     run_script,
     start_script,
     train_arguments,
@@ -177,3 +178,25 @@ def test_recipes_that_cannot_be_are_one_line_and_exit_2(
 def save_folder(folder, size):
     save_model(folder, {"generator": Generator(**size)}, {"model": size})
     return folder
+
+
+def test_a_run_has_the_losses_and_the_discriminator_of_its_flags(call_script, dataset_path, tmp_path):
+    terms = {"disc_filters": 2, "l1_weight": 50, "feature_matching": 10, "linear_weight": 1, "r1": 1}
+    flags = {"epochs": 1, "steps_per_epoch": 2, **terms}
+    status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **flags))
+    assert status == 0, stderr
+    model = tmp_path / "models" / NAME
+    assert read_json(model / "config.json")["arguments"].items() >= terms.items()
+    (row,) = losses(tmp_path, NAME)
+    for suffix in ("", "_val"):
+        assert float(row[f"gen_loss{suffix}"]) > 50 * float(row[f"gen_mae{suffix}"])
+    refused = {
+        "l1_weight was 50.0, is 100.0": {**flags, "l1_weight": None},
+        "disc_filters was 2, is 4": {**flags, "disc_filters": None},
+        "add --disc_filters 2": {"models_path": tmp_path / "others", "init_from": model},
+    }
+    for told, changes in refused.items():
+        status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **changes))
+        assert (status, told in one_line(stderr)) == (2, True), stderr
+    assert not (tmp_path / "others").exists()
+    assert call_script(train, *train_arguments(dataset_path, tmp_path, **flags))[0] == 0

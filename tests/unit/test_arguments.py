@@ -1,10 +1,13 @@
-"""Each script says in one line which of the flags that it needs is missing."""
+"""Each script says in one line which of the flags that it needs is missing, or which does not fit."""
 
 import importlib
 import sys
 
 import pytest
 from conftest import one_line
+
+from training.arguments import make_run_settings
+from training.loss_weights import LossWeights
 
 AUDIO = {"--input": "in.wav", "--output": "out.wav"}
 TRAINING = {"--dataset_path": "features", "--origin": "keyboard_acoustic", "--target": "guitar_acoustic"}
@@ -44,3 +47,43 @@ def test_starts_and_weights_of_styles_are_finite_and_not_negative(monkeypatch, c
         parse(monkeypatch, "predict_multitarget", {**NEEDED["predict_multitarget"], flag: value})
     assert stop.value.code == 2
     assert flag in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("flag", ["--disc_lr", "--disc_filters", "--l1_weight", "--feature_matching", "--r1"])
+def test_what_needs_a_discriminator_is_refused_without_one(monkeypatch, capsys, flag):
+    for name, alone in (("train_generator", {}), ("train_multitarget", {"--generator_alone": None})):
+        words = {**TRAINING, **alone, flag: "3"}
+        with pytest.raises(SystemExit) as stop:
+            parse(monkeypatch, name, words)
+        assert stop.value.code == 2
+        assert flag in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("flag", ["--l1_weight", "--feature_matching", "--linear_weight", "--r1"])
+@pytest.mark.parametrize("value", ["-1", "inf", "nan", "much"])
+def test_a_weight_is_a_number_of_at_least_0(monkeypatch, capsys, flag, value):
+    with pytest.raises(SystemExit) as stop:
+        parse(monkeypatch, "train", {**TRAINING, flag: value})
+    assert stop.value.code == 2
+    assert flag in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", ["train", "train_multitarget"])
+def test_weights_and_the_discriminators_width_are_recorded(monkeypatch, name):
+    settings = make_run_settings(parse(monkeypatch, name, {**TRAINING, "--base_filters": "16"}))
+    assert settings.loss_weights == LossWeights(l1=100.0, feature_matching=0.0, linear=0.0, r1=0.0)
+    # As in a run of a version without the flag: what it did not record counts as its default.
+    assert settings.disc_filters == settings.recorded["disc_filters"] == settings.defaults["disc_filters"] == 16
+    weights = {"--l1_weight": "1", "--feature_matching": "2", "--linear_weight": "3", "--r1": "4"}
+    settings = make_run_settings(parse(monkeypatch, name, {**TRAINING, **weights, "--disc_filters": "8"}))
+    assert settings.loss_weights == (1, 2, 3, 4)
+    assert settings.disc_filters == settings.recorded["disc_filters"] == 8
+    assert {flag: settings.recorded[flag] for flag in ("l1_weight", "feature_matching", "linear_weight", "r1")} == {
+        "l1_weight": 1, "feature_matching": 2, "linear_weight": 3, "r1": 4
+    }  # fmt: skip
+
+
+def test_a_generator_alone_has_the_linear_weight(monkeypatch):
+    settings = make_run_settings(parse(monkeypatch, "train_generator", {**TRAINING, "--linear_weight": "2"}))
+    assert settings.loss_weights == LossWeights(linear=2.0)
+    assert settings.disc_filters is None

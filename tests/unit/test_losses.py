@@ -1,16 +1,53 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from losses import discriminator_loss, generator_loss, l1_loss
+import data
+from losses import (
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+    l1_loss,
+    linear_loss,
+    r1_penalty,
+)
 
 
 def test_losses_have_their_values():
     target, generated = np.full((2, 256, 256, 1), 0.5, np.float32), np.full((2, 256, 256, 1), 0.25, np.float32)
     zeros, large = np.zeros((2, 16, 16, 1), np.float32), np.full((2, 16, 16, 1), 30, np.float32)
     assert float(l1_loss(target, generated)) == pytest.approx(0.25)
-    loss, mae = generator_loss(zeros, target, generated)
+    loss, mae = generator_loss(zeros, target, generated, 100.0)
     assert float(mae) == pytest.approx(0.25)
     assert float(loss) == pytest.approx(np.log(2) + 25)
+    assert float(generator_loss(zeros, target, generated, 0.0)[0]) == pytest.approx(np.log(2), rel=1e-6)
     assert float(discriminator_loss(zeros, zeros)) == pytest.approx(2 * np.log(2))
     assert float(discriminator_loss(large, -large)) == pytest.approx(0, abs=1e-6)
     assert float(discriminator_loss(-large, large)) == pytest.approx(60, rel=1e-6)
+
+
+def test_feature_matching_is_the_mean_over_layers_and_moves_generated_features_alone():
+    real = [tf.fill((2, 4, 4, 8), 3.0), tf.fill((2, 2, 2, 16), tf.cast(1.0, tf.float16))]
+    fake = [tf.fill((2, 4, 4, 8), 1.0), tf.fill((2, 2, 2, 16), tf.cast(5.0, tf.float16))]
+    with tf.GradientTape() as tape:
+        tape.watch(real + fake)
+        loss = feature_matching_loss(real, fake)
+    assert float(loss) == 3  # (2 + 4) / 2, though the first layer has twice as many features
+    gradients = tape.gradient(loss, real + fake)
+    assert gradients[:2] == [None, None]
+    assert float(tf.reduce_sum(gradients[2])) == pytest.approx(-0.5)
+    assert float(feature_matching_loss(real, real)) == 0
+
+
+def test_the_linear_error_is_that_of_magnitudes():
+    magnitude = np.zeros((2, 256, 256, 1), np.float32)
+    magnitude[:, 8] = 0.25  # one bin of 256, so that the mean is 0.25 / 256
+    images = [data.to_network(data.compress_magnitude(factor * magnitude)) for factor in (1, 0.5, 0, 2)]
+    values = [float(linear_loss(images[0], image)) for image in images]
+    silence = 0.25 / 256 / 0.001
+    assert values == pytest.approx([0, silence / 2, silence, silence], rel=1e-4, abs=1e-6)
+
+
+def test_r1_is_half_the_square_norm_over_the_logits():
+    gradient = tf.fill((2, 256, 256, 1), 0.5)
+    assert float(r1_penalty(gradient, tf.constant(512))) == 2 * 256 * 256 * 0.25 / 512 / 2

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from training import lr_search
 from training.loop import LearningRate
+from training.loss_weights import LossWeights
 
 RATES = {"generator": LearningRate("gen_lr", 1e-3), "discriminator": LearningRate("disc_lr", 1e-4)}
 SETTINGS = lr_search.SearchSettings(1e-5, 1e-1, 5, False)
@@ -47,11 +48,15 @@ def test_both_networks_together_keep_the_ratio_of_each_alone(
 
 
 def test_searches_take_the_steps_that_train(monkeypatch):
-    monkeypatch.setattr(lr_search.steps, "generator_steps", lambda *learners: ("generator", "validation"))
-    monkeypatch.setattr(lr_search.steps, "discriminator_step", lambda *learners: "discriminator")
-    monkeypatch.setattr(lr_search.steps, "adversarial_steps", lambda *learners: ("both", "validation"))
-    searches = lr_search.list_searches(with_discriminator=True)
-    assert [search.make_step({}, {}) for search in searches] == ["generator", "discriminator", "both"]
+    made = lr_search.steps
+    monkeypatch.setattr(made, "generator_steps", lambda *learners, weights: (("generator", weights), "validation"))
+    monkeypatch.setattr(made, "discriminator_step", lambda *learners, weights: ("discriminator", weights))
+    monkeypatch.setattr(made, "adversarial_steps", lambda *learners, weights: (("both", weights), "validation"))
+    weights = LossWeights(l1=3.0)
+    searches = lr_search.list_searches(True, weights)
+    made = [search.make_step({}, {}) for search in searches]
+    assert made == [("generator", weights), ("discriminator", weights), ("both", weights)]
+    assert len(lr_search.list_searches(False)) == 1
 
 
 def test_a_search_trains_on_whole_epochs_at_rising_rates():

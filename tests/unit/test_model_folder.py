@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from common.cli import UserError
+from common.weights import save_model
+from model import Discriminator
 from training import model_folder
 from training.history import FILE_NAME, History, read_history
 
@@ -109,3 +111,14 @@ def test_the_table_of_an_earlier_version_gives_the_rows_of_its_first_epochs(tmp_
         {"epoch": 2, "gen_mae": 0.4, "seconds": 2.5},
     ]
     assert all(isinstance(row["epoch"], int) for row in rows)
+
+
+@pytest.mark.parametrize("filters", [1, 2, 4])
+def test_initial_weights_are_of_a_discriminator_of_the_same_width(tmp_path, filters):
+    save_model(tmp_path, {"discriminator": Discriminator(filters)}, {"model": {}})
+    same = Discriminator(filters)
+    model_folder.load_initial(tmp_path, {"discriminator": same})
+    with pytest.raises(
+        UserError, match=f"--init_from .* of {filters} filters, not of 8: add --disc_filters {filters}$"
+    ):
+        model_folder.load_initial(tmp_path, {"discriminator": Discriminator(8)})

@@ -1,14 +1,20 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import OTHER, TARGET
 
-from model import Discriminator, Generator
+from fast_layers import BatchNormalization, Conv2D
+from losses import discriminator_loss, feature_matching_loss, linear_loss
+from model import Discriminator, Generator, with_features
 from training import steps
+from training.loss_weights import PAPER, LossWeights
 from training.optimizers import make_optimizer
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
+EVERYTHING = LossWeights(l1=50.0, feature_matching=10.0, linear=1.0, r1=1.0)
 
 
 def make_networks(precision="float32", rate=1e-3):
@@ -20,16 +26,25 @@ def make_networks(precision="float32", rate=1e-3):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("precision", "jit_compile"),
-    [("float32", False), ("mixed_float16", False), ("mixed_bfloat16", False), ("float32", True)],
+    ("precision", "jit_compile", "weights"),
+    [
+        ("float32", False, PAPER),
+        ("mixed_float16", False, PAPER),
+        ("mixed_bfloat16", False, PAPER),
+        ("float32", True, PAPER),
+        ("mixed_float16", False, EVERYTHING),
+        ("mixed_bfloat16", False, EVERYTHING),
+        ("float32", True, EVERYTHING),
+    ],
 )
-def test_steps_learn_in_every_precision(precision, jit_compile):
+def test_steps_learn_in_every_precision(precision, jit_compile, weights):
     networks, optimizers = make_networks(precision)
     rng = np.random.default_rng(0)
     source = tf.constant(rng.random((4, 256, 256, 1)), tf.float32)
-    step = tf.function(steps.adversarial_steps(networks, optimizers)[0], jit_compile=jit_compile)
-    maes = [float(step(source, source**2)["gen_mae"]) for _ in range(8)]
-    assert maes[-1] < maes[0]
+    step = tf.function(steps.adversarial_steps(networks, optimizers, weights=weights)[0], jit_compile=jit_compile)
+    rows = [step(source, source**2) for _ in range(8)]
+    assert float(rows[-1]["gen_mae"]) < float(rows[0]["gen_mae"])
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
     assert (type(optimizers["generator"]).__name__ == "LossScaleOptimizer") == (precision == "mixed_float16")
 
 
@@ -128,3 +143,145 @@ def test_training_steps_alone_run_in_training_mode_and_change_what_they_train(ma
         for name, network in networks.items():
             changed = any((old != new).any() for old, new in zip(before[name], network.get_weights(), strict=True))
             assert changed == (is_training and name in learning)
+
+
+def random_images(number, channels=1, size=256):
+    """Images of noise in [-1, 1], each number others."""
+    return tf.random.stateless_uniform((2, size, size, channels), (number, 7), -1, 1)
+
+
+def cross_entropy(logits, label):
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(label * tf.ones_like(logits), logits))
+
+
+@pytest.mark.slow
+def test_by_default_losses_are_the_papers_to_the_bit():
+    source, target = random_images(0), random_images(1)
+
+    def papers_step(generator, discriminator, optimizers):
+        with tf.GradientTape(persistent=True) as tape:
+            generated = generator(source, training=True)
+            real = discriminator([source, target], training=True)
+            fake = discriminator([source, generated], training=True)
+            mae = tf.reduce_mean(tf.reduce_mean(tf.abs(target - generated), axis=(1, 2, 3)))
+            gen_loss = cross_entropy(fake, 1) + 100 * mae
+            disc_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
+        for network, loss, name in ((generator, gen_loss, "generator"), (discriminator, disc_loss, "discriminator")):
+            optimizers[name].apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
+        return {"gen_mae": mae, "gen_loss": gen_loss, "disc_loss": disc_loss}
+
+    networks, optimizers = make_networks()
+    expected = [papers_step(*networks.values(), optimizers) for _ in range(2)]
+    step, _ = steps.adversarial_steps(*make_networks())
+    for before in expected:
+        assert {name: float(value) for name, value in step(source, target).items()} == {
+            name: float(value) for name, value in before.items()
+        }
+
+
+@pytest.mark.slow
+def test_feature_matching_moves_the_generator_alone_and_takes_no_further_run():
+    source, target, results = random_images(0), random_images(1), []
+    for weight in (0.0, 10.0):
+        networks, optimizers = make_networks()
+        step, _ = steps.adversarial_steps(networks, optimizers, weights=LossWeights(feature_matching=weight))
+        results.append((step(source, target), *(network.get_weights() for network in networks.values())))
+    (without, generator, discriminator), (metrics, moved, same) = results
+    for ours, theirs in zip(same, discriminator, strict=True):  # also the moving statistics, which count runs
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert any(np.abs(ours - theirs).max() > 1e-4 for ours, theirs in zip(moved, generator, strict=True))
+    networks, _ = make_networks()
+    generated, network = networks["generator"](source, training=True), with_features(networks["discriminator"])
+    (_, *real), (_, *fake) = (network([source, image], training=True) for image in (target, generated))
+    assert [feature.shape[1:] for feature in real] == [(64, 64, 8), (32, 32, 16), (16, 16, 32)]
+    added = 10 * float(feature_matching_loss(real, fake))
+    assert added > 1
+    assert float(metrics["gen_loss"] - without["gen_loss"]) == pytest.approx(added, rel=1e-4)
+    assert float(metrics["disc_loss"]) == pytest.approx(float(without["disc_loss"]), rel=1e-6)
+
+
+class Recorder:
+    """An optimizer that only remembers losses."""
+
+    def __init__(self):
+        self.losses, self.iterations = [], tf.constant(3, tf.int64)
+
+    def scale_loss(self, loss):
+        self.losses.append(float(loss))
+        return loss
+
+    def apply(self, gradients, variables):
+        pass
+
+
+def test_each_weight_counts_in_the_loss_of_its_network():
+    networks, _ = make_small()
+    source, target = random_images(0), random_images(1)
+    linear = float(linear_loss(target, networks["generator"](source, training=True)))
+
+    def run(make, **weights):
+        optimizers = {name: Recorder() for name in networks}
+        metrics = make(networks, optimizers, weights=LossWeights(**weights))[0](source, target)
+        return {name: float(value) for name, value in metrics.items()}, *(o.losses for o in optimizers.values())
+
+    metrics, (loss,), (disc_loss,) = run(steps.adversarial_steps, l1=0.0)
+    (_, real), (_, fake) = networks["discriminator"].seen[-2:]
+    assert loss == metrics["gen_loss"] == float(cross_entropy(fake, 1))
+    assert disc_loss == metrics["disc_loss"] == float(discriminator_loss(real, fake))
+    metrics, (loss,), _ = run(steps.adversarial_steps, l1=10.0, linear=2.0)
+    assert loss == metrics["gen_loss"]
+    assert loss == pytest.approx(float(cross_entropy(fake, 1)) + 10 * metrics["gen_mae"] + 2 * linear, rel=1e-6)
+    metrics, (loss,), _ = run(steps.generator_steps, linear=2.0)
+    assert loss == pytest.approx(metrics["gen_mae"] + 0.02 * linear, rel=1e-6)
+    assert run(steps.generator_steps)[1] == [metrics["gen_mae"]]
+    # Each logit of this discriminator is linear in a square of its own: its gradient is the kernel.
+    (layer,) = (layer for layer in networks["discriminator"].layers if layer.weights)
+    penalty = float(tf.reduce_sum(layer.kernel[:, :, 1] ** 2)) / 2
+    for make in (steps.adversarial_steps, lambda *args, **options: [steps.discriminator_step(*args, **options)]):
+        metrics, _, (loss,) = run(make, r1=3.0)
+        assert loss == metrics["disc_loss"] == pytest.approx(disc_loss + 3 * penalty, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_the_gradient_of_r1_is_that_of_finite_differences():
+    """Through the fused normalization and the convolution with its own gradient, which are differentiated twice."""
+    keras.utils.set_random_seed(0)
+    inputs = [keras.Input((8, 8, channels)) for channels in (1, 31)]
+    x = Conv2D(3, 4, strides=2, padding="same", by_matmul=True)(keras.layers.Concatenate()(inputs))
+    x = keras.layers.Activation("tanh")(BatchNormalization(beta_initializer="ones")(x))
+    discriminator = keras.Model(inputs, keras.layers.Conv2D(1, 1)(x))
+    optimizer = SimpleNamespace(iterations=tf.constant(3, tf.int64))
+    images = [random_images(number, channels, 8) for number, channels in enumerate((1, 31, 31))]
+
+    @tf.function
+    def loss_and_gradients(weight):
+        with tf.GradientTape() as tape:
+            *_, loss = steps._make_judge(discriminator, optimizer, LossWeights(r1=weight))(*images, True)
+        return loss, tape.gradient(loss, discriminator.trainable_variables)
+
+    def check(weight):
+        _, gradients = loss_and_gradients(weight)
+        for variable, gradient in zip(discriminator.trainable_variables, gradients, strict=True):
+            value, direction = variable.numpy(), np.sign(gradient)
+            losses = []
+            for step in (1e-3, -1e-3):
+                variable.assign(value + step * direction)
+                losses.append(float(loss_and_gradients(weight)[0]))
+            variable.assign(value)
+            slope = float(tf.reduce_sum(tf.abs(gradient)))
+            assert (losses[0] - losses[1]) / 2e-3 == pytest.approx(slope, rel=0.01, abs=2e-3), variable.path
+        return gradients
+
+    plain, penalized = check(0.0), check(10.0)
+    kernel, gamma = 0, 1
+    for index in (kernel, gamma):
+        assert float(tf.norm(penalized[index])) > 3 * float(tf.norm(plain[index]))
+
+
+def test_signs_are_drawn_anew_in_each_step():
+    logits = tf.zeros((4, 16, 16, 1))
+    signs = [steps._random_signs(logits, tf.constant(step, tf.int64)).numpy() for step in (0, 1, 1)]
+    assert set(np.unique(signs[0])) == {-1, 1}
+    assert abs(signs[0].mean()) < 0.2
+    assert 0.3 < (signs[0] != signs[1]).mean() < 0.7
+    np.testing.assert_array_equal(signs[1], signs[2])

@@ -1,0 +1,22 @@
+"""What the losses weigh: values of flags. Without TensorFlow, as the command line needs them."""
+
+from typing import NamedTuple
+
+
+class LossWeights(NamedTuple):
+    """The weights of the terms of the losses (docs/method.md has the formulas); by default, the paper's loss.
+
+    Attributes:
+        l1: of the mean absolute error, relative to the cross-entropy; lambda in Isola et al. 2017.
+        feature_matching: of the discriminator's features.
+        linear: of the error of linear magnitudes.
+        r1: of the discriminator's gradient penalty.
+    """
+
+    l1: float = 100.0
+    feature_matching: float = 0.0
+    linear: float = 0.0
+    r1: float = 0.0
+
+
+PAPER = LossWeights()
