@@ -190,8 +190,8 @@ def draw_bands(chart: BandChart, lines: Sequence[Sequence[float]], colors: Seque
     settings = {**dict.fromkeys(parts, text), "figure.facecolor": ground, "axes.facecolor": ground, "font.size": 12}
     buffer = io.BytesIO()
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(6.4, 4), layout="constrained")
-        axis = figure.subplots()
+        figure = Figure(figsize=(6.4, 4))
+        axis = figure.add_axes((0.09, 0.21, 0.88, 0.7))  # all charts alike; a layout engine takes half of the time
         axis.axhspan(chart.ideal - chart.margin, chart.ideal + chart.margin, color="#2e9e5b", alpha=0.25, linewidth=0)
         axis.axhline(chart.ideal, color="#2e9e5b", linewidth=1)
         for values, color in zip(lines, colors, strict=True):

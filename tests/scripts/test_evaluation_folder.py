@@ -15,7 +15,7 @@ from conftest import ORIGIN, TARGET, one_line, read_json
 from test_evaluate import write_model
 
 import evaluate
-from common import storage
+from common import plots, storage
 from common.audio import Reader
 from common.cli import UserError
 from evaluation import metrics, pairs, report_page
@@ -58,8 +58,9 @@ def audios(material, tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def quick_metrics(monkeypatch):
-    """The slowest metric is left out: what is measured matters here, not how well."""
+    """The slowest metric and the charts are left out: what is measured matters here, not how well."""
     monkeypatch.setattr(metrics, "pitches", lambda audio: np.zeros((72, 1), bool))
+    monkeypatch.setattr(plots, "draw_bands", lambda chart, lines, colors, dark: repr(lines).encode())
 
 
 @pytest.fixture
