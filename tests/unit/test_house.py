@@ -18,6 +18,7 @@ SCRIPTS = {
     "predict",
     "predict_multitarget",
     "evaluate",
+    "export",
 }
 CORE = {"data", "fast_layers", "model", "losses", "lr_finder"}
 STAGES = {"synthesis", "dataset", "training", "inference", "evaluation"}
