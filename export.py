@@ -22,7 +22,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--model", required=True, help="name of a model, model folder, or a .h5 file of generator weights")
     add("--format", required=True, choices=FORMATS, help="format to write")
-    add("--output", required=True, help="folder to write to")
+    add("--output", default="exported", help="folder to write to")
     add("--overwrite", action="store_true", help="replace an export that is there")
     return parser.parse_args()
 

@@ -165,8 +165,9 @@ def _read_piece(path: Path, piece: str, manifest: Mapping[str, Any], folder: Pat
         recorded = entry.get("midi") if isinstance(entry, dict) else None
         if recorded is not None and recorded != hashlib.sha256(path.read_bytes()).hexdigest()[:16]:
             raise UserError(f"--midi_path: {path} is not the file that {folder} was synthesized from")
-        *changes, sustain = _arrangement(manifest.get("settings"), folder)
-        return arrange(read_midi(path, sustain=sustain), *changes)[0]
+        played = _arrangement(manifest.get("settings"), folder)
+        events = read_midi(path, sustain=played.sustain)
+        return arrange(events, played.playback_speed, played.duration_rate, played.transpose)[0]
     except ValueError as error:
         raise UserError(f"--midi_path: {path} {error}") from None
     except OSError as error:
@@ -174,11 +175,12 @@ def _read_piece(path: Path, piece: str, manifest: Mapping[str, Any], folder: Pat
 
 
 def _arrangement(settings: Any, folder: Path) -> Arrangement:
-    """Convert what synthesis.json has of how pieces were played."""
+    """Convert what synthesis.json has of how pieces were played; effects do not change which notes that were."""
     defaults = Arrangement()
     if not isinstance(settings, dict):
         return defaults
-    arrangement = Arrangement(*(settings.get(name, value) for name, value in defaults._asdict().items()))
+    names = ("playback_speed", "duration_rate", "transpose", "sustain")
+    arrangement = Arrangement(*(settings.get(name, getattr(defaults, name)) for name in names))
     if (
         not all(type(value) in (int, float) and 0 < value < np.inf for value in arrangement[:2])
         or type(arrangement.transpose) is not int

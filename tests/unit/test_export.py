@@ -33,13 +33,14 @@ def run_onnx(path, images):
 def run_savedmodel(path, images):
     import tensorflow as tf
 
-    return tf.saved_model.load(str(path)).serve(*images).numpy()
+    loaded = tf.saved_model.load(str(path))
+    return loaded.serve(*images).numpy()
 
 
 def run_litert(path, images):
     import tensorflow as tf
 
-    runner = tf.lite.Interpreter(str(path)).get_signature_runner("serve")
+    runner = tf.lite.Interpreter(str(path)).get_signature_runner("serving_default")
     (result,) = runner(**dict(zip(("source", "style"), images, strict=False))).values()
     return result
 

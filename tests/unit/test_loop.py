@@ -25,7 +25,7 @@ def test_validation_means_count_slices_are_finite_and_can_be_stopped():
         return metric_totals({"mae": next(values)}, ("mae",), len(batch))
 
     dataset = SimpleNamespace(validation=True, validation_batches=lambda: batches)
-    counters = SimpleNamespace(names=("mae",))
+    counters = SimpleNamespace(validated=("mae",))
     position = loop._Position(counters, None, None, None, interruption, Devices())
     arguments = (validate, dataset, position)
     assert loop._validate(*arguments) == {"mae_val": 3.0}
