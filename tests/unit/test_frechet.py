@@ -115,16 +115,16 @@ def test_the_interval_is_that_of_the_jackknife():
 
 def test_the_distance_of_systems_is_over_all_pieces_and_without_each():
     target = [gaussian(30, 48, seed).astype(np.float32) for seed in range(3)] + [np.zeros((0, 48), np.float32)]
-    pieces = [{"target": of, "same": of, "shifted": of + 2} for of in target]
+    pieces = [{"target": of, "same": of, "shifted": of + number} for number, of in enumerate(target)]
     distances = frechet.distances_by_system(pieces, "target")
     assert set(distances) == {"same", "shifted"}
     assert distances["same"][0] == pytest.approx(0, abs=1e-6)
     value, without = distances["shifted"]
     assert len(without) == 3  # the piece without slices does not count
-    joined = np.concatenate(target)
-    assert value == pytest.approx(frechet.frechet_distance(joined + 2, joined))
-    rest = np.concatenate(target[1:])
-    assert without[0] == pytest.approx(frechet.frechet_distance(rest + 2, rest))
+    shifted = [piece["shifted"] for piece in pieces]
+    assert value == pytest.approx(frechet.frechet_distance(np.concatenate(shifted), np.concatenate(target)))
+    rest = frechet.frechet_distance(np.concatenate(shifted[1:]), np.concatenate(target[1:]))
+    assert without[0] == pytest.approx(rest) and rest > 1.2 * value  # the first piece is not shifted
     mean, low, high = frechet.interval(distances["shifted"])
     assert low <= mean <= high
     assert frechet.interval(distances["same"]).low == 0
