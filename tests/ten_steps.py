@@ -14,14 +14,16 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 from conftest import ORIGIN, OTHER, TARGET  # noqa: E402
 
 from common import device  # noqa: E402
+from training.loss_weights import PAPER, LossWeights  # noqa: E402
 
 N_STEPS, BATCH_SIZE = 10, 4
-# name: adversarial, precision, targets, sync_norm
+# name: adversarial, precision, targets, weights of the losses, sync_norm
 CASES = {
-    "generator alone": (False, "float32", [TARGET], True),
-    "several targets": (True, "float32", [OTHER, TARGET], True),
-    "float16": (True, "mixed_float16", [TARGET], True),
-    "each device for itself": (False, "float32", [TARGET], False),
+    "generator alone": (False, "float32", [TARGET], PAPER, True),
+    "several targets": (True, "float32", [OTHER, TARGET], PAPER, True),
+    "float16": (True, "mixed_float16", [TARGET], PAPER, True),
+    "all terms": (True, "float32", [TARGET], LossWeights(50.0, 10.0, 1.0, 1.0), True),
+    "each device for itself": (False, "float32", [TARGET], PAPER, False),
 }
 
 
@@ -56,7 +58,7 @@ def small_generator(n_inputs, precision, sync_norm):
     return keras.Model(inputs if n_inputs > 1 else inputs[0], x, name="generator")
 
 
-def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
+def run(dataset_path, devices, adversarial, precision, targets, weights, sync_norm):
     """Train and validate; return losses of each step, validation means, and what is in the variables at the end.
 
     Adam's steps do not depend on the scale of the gradients; its first moments do, and are returned as `gradients`.
@@ -70,7 +72,6 @@ def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
     from training import loop, steps
     from training.checkpoints import Counters
     from training.ema import Averages
-    from training.loss_weights import PAPER, LossWeights
     from training.optimizers import make_optimizer
 
     several = len(targets) > 1
@@ -92,7 +93,6 @@ def run(dataset_path, devices, adversarial, precision, targets, sync_norm):
     make_steps, metrics = steps.generator_steps, ["gen_mae"]
     if adversarial:
         make_steps, metrics = steps.adversarial_steps, ["gen_mae", "gen_loss", "disc_loss"]
-    weights = LossWeights(50.0, 10.0, 1.0, 1.0) if several else PAPER
     make_steps = functools.partial(make_steps, weights=weights)
     if several:
         make_steps = functools.partial(make_steps, measure=steps.make_target_errors(targets))

@@ -62,14 +62,11 @@ def ten_steps(dataset_path, tmp_path_factory):
 def test_two_logical_devices_equal_two_processes(ten_steps):
     assert ten_steps["two"].keys() == ten_steps["w0"].keys() == ten_steps["w1"].keys() == ten_steps["one"].keys()
     for key, value in ten_steps["two"].items():
+        # The gradient of R1 jumps where an activation has its kink, so that rounding does not stay small.
+        is_exact = not key.startswith("all terms")
+        rtol, atol = (1e-5, 1e-6) if is_exact else (1e-3, 1e-3 * np.abs(value).max(initial=0))
         for worker in ("w0", "w1"):
-            difference = np.abs(ten_steps[worker][key] - value)
-            if key.endswith(("/variables", "/averages", "/gradients")):
-                # Adam moves a weight by its whole rate, even if its gradient is nothing but rounding, and the steps
-                # that follow make more of it: single weights may differ, their mean may not.
-                assert difference.mean() < 1e-4 * np.abs(value).mean(), key
-            else:
-                np.testing.assert_allclose(ten_steps[worker][key], value, rtol=1e-5, atol=1e-6, err_msg=key)
+            np.testing.assert_allclose(ten_steps[worker][key], value, rtol=rtol, atol=atol, err_msg=key)
         np.testing.assert_array_equal(ten_steps["w0"][key], ten_steps["w1"][key], err_msg=key)
 
 
