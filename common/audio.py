@@ -139,10 +139,8 @@ class Reader:
                 raise IndexError
         except (av.FFmpegError, IndexError, UnicodeDecodeError):  # the last of metadata
             raise AudioError(f"not an audio file that can be read ({reason})") from None
-        self.subtype, self.expected_samples = (
-            None,
-            round(audio_lengths.stream_seconds(self._container) * self.sample_rate),
-        )
+        self.subtype = None
+        self.expected_samples = round(audio_lengths.stream_seconds(self._container) * self.sample_rate)
 
     def _check(self) -> None:
         lowest, highest = RATES

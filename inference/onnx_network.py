@@ -1,6 +1,5 @@
 """A stored generator as an ONNX graph that onnxruntime runs, so that prediction needs no TensorFlow."""
 
-import importlib.util
 from collections.abc import Callable
 
 import numpy as np
@@ -12,12 +11,6 @@ SOURCE, STYLE, GENERATED = "source", "style", "generated"
 OPSET, IR_VERSION = 17, 8  # of 2022: what reads ONNX today knows them
 _EPSILON = 1e-3  # of Keras's normalization
 _SLOPE = 0.3  # of the encoder's leaky ReLU
-_PACKAGES = ("onnxruntime", "onnx")
-
-
-def missing_packages() -> list[str]:
-    """Return which of the packages that this module needs are not installed."""
-    return [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
 
 
 def build(stored: StoredGenerator) -> bytes:
@@ -93,12 +86,11 @@ def fold(convolution: Convolution, transposed: bool) -> tuple[np.ndarray, np.nda
     return folded.astype(np.float32), ((bias - mean) * factor + offset).astype(np.float32)
 
 
-def make_infer(stored: StoredGenerator, threads: int = 0) -> Callable[..., np.ndarray]:
-    """Load a generator into onnxruntime.
+def make_infer(stored: StoredGenerator) -> Callable[..., np.ndarray]:
+    """Load a generator into onnxruntime, which uses all cores.
 
     Args:
         stored: the generator.
-        threads: threads of an operation; 0 for all cores.
 
     Returns:
         Function of images or of images and one style: float32 arrays [shape=(n, 256, 256, 1)] and
@@ -110,7 +102,6 @@ def make_infer(stored: StoredGenerator, threads: int = 0) -> Callable[..., np.nd
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(build(stored), options, providers=["CPUExecutionProvider"])
 

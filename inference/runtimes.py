@@ -15,6 +15,7 @@ from inference import onnx_network
 
 # TensorFlow takes seconds to start. Its slices are a little faster on a CPU, and much on a GPU.
 LONG_SECONDS = 3600.0
+_PACKAGES = {"onnx": ("onnxruntime", "onnx"), "tensorflow": ("tensorflow", "keras")}
 _INSTALL = {"onnx": "pip install -r requirements-predict.txt", "tensorflow": "pip install -r requirements.txt"}
 
 
@@ -48,7 +49,7 @@ def choose(runtime: str, gpu: int | None, seconds: float) -> str:
         UserError: if what was asked for is not installed, or cannot use the GPU.
     """
     wants_gpu = gpu is not None and gpu >= 0
-    missing = {"onnx": onnx_network.missing_packages(), "tensorflow": _missing("tensorflow", "keras")}
+    missing = {name: _missing(*packages) for name, packages in _PACKAGES.items()}
     if runtime == "auto":
         prefers_tensorflow = wants_gpu or seconds > LONG_SECONDS
         order = ("tensorflow", "onnx") if prefers_tensorflow else ("onnx", "tensorflow")

@@ -22,8 +22,8 @@ def install(monkeypatch):
     """Let only some of the runtimes be installed."""
 
     def only(names):
-        monkeypatch.setattr(runtimes.onnx_network, "missing_packages", lambda: [] if "onnx" in names else ["onnx"])
-        monkeypatch.setattr(runtimes, "_missing", lambda *packages: [] if "tensorflow" in names else list(packages))
+        lacking = [name for runtime in BOTH if runtime not in names for name in runtimes._PACKAGES[runtime]]
+        monkeypatch.setattr(runtimes, "_missing", lambda *packages: [name for name in packages if name in lacking])
 
     return only
 
@@ -49,11 +49,16 @@ def test_the_runtime_depends_on_what_is_there_and_on_the_length(install, install
 @pytest.mark.parametrize(
     ("installed", "runtime", "gpu", "told"),
     [
-        (("tensorflow",), "onnx", None, "--runtime onnx needs onnx: pip install -r requirements-predict.txt"),
+        (
+            ("tensorflow",),
+            "onnx",
+            None,
+            "--runtime onnx needs onnxruntime and onnx: pip install -r requirements-predict.txt",
+        ),
         (("onnx",), "tensorflow", None, "needs tensorflow and keras: pip install -r requirements.txt"),
         (("onnx",), "auto", 0, "--gpu 0 needs tensorflow"),
         (BOTH, "onnx", 1, "--gpu 1: --runtime onnx computes on the CPU"),
-        (NEITHER, "auto", None, "--runtime onnx needs onnx"),
+        (NEITHER, "auto", None, "--runtime onnx needs onnxruntime and onnx"),
     ],
 )
 def test_what_is_not_there_is_one_line(install, installed, runtime, gpu, told):
