@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training on one device, two logical CPU devices, and two processes on this machine; and what a step transfers.
 
-It takes about eight minutes on two cores.
+It takes about ten minutes on two cores, and prints each measurement at once.
 
 Example:
   python benchmarks/bench_scaling.py --dataset_path features
@@ -83,6 +83,7 @@ def main():
                 for place in PLACES:
                     settings = (script, flags, place, arguments.batch_size, arguments.steps)
                     speeds[place].append(speed(dataset_path, *settings))
+                    print(f"{title}, {place}: {speeds[place][-1]:.1f} images/s", flush=True)
             medians = {place: statistics.median(values) for place, values in speeds.items()}
             one = medians["one device"]
             shown = {place: f"{value:.1f} ({value / one:.2f})" for place, value in medians.items()}
