@@ -48,6 +48,7 @@ demo: $(LIGHT)/.ready
 	@echo "listen: $(EXAMPLES)/keyboard_acoustic/melody.wav, then $(DEMO)/melody_as_guitar.wav"
 	@echo "look: $(DEMO)/melody.png"
 	@echo "both, beside the true guitar: $(DEMO)/melody.html"
+	@echo "your own recordings in the browser, and live: make web"
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	npm --prefix web ci --ignore-scripts

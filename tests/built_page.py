@@ -88,7 +88,7 @@ def serve(folder):
         server.server_close()
 
 
-def wait(browser, condition, seconds=60):
+def wait(browser, condition, seconds=180):
     """Wait until a JavaScript expression is true."""
     from selenium.webdriver.support.ui import WebDriverWait
 

@@ -16,7 +16,11 @@ import { build } from "esbuild"
 
 const ROOT = dirname(fileURLToPath(import.meta.url))
 const RUNTIME = "ort-wasm-simd-threaded.wasm"
-const SCRIPTS = { "worker.js": "src/worker/worker.js", "recorder_worklet.js": "src/page/recorder_worklet.js" }
+const SCRIPTS = {
+  "worker.js": "src/worker/worker.js",
+  "recorder_worklet.js": "src/page/recorder_worklet.js",
+  "live_processor.js": "src/live/processor.js",
+}
 
 const { values: options } = parseArgs({
   options: {

@@ -74,7 +74,7 @@ def open_page(browser, address):
 @pytest.mark.slow
 def test_the_signal_code_keeps_its_invariants(page):
     tests = [str(path) for path in sorted((page.sources / "tests").glob("*.test.js"))]
-    assert len(tests) == 2
+    assert len(tests) == 3
     result = subprocess.run(["node", "--test", *tests], cwd=page.sources, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
 

@@ -28,13 +28,23 @@ export async function loadAsset(file, onBytes = () => {}) {
 }
 
 /**
- * Find the script of a worker or a worklet.
+ * Find the script of the worker.
  * @param {string} name such as "worker.js"
  * @returns {string} its URL
  */
-export function scriptUrl(name) {
+export function workerUrl(name) {
   const embedded = document.getElementById(`script:${name}`)
   return embedded ? URL.createObjectURL(new Blob([embedded.textContent], { type: "text/javascript" })) : name
+}
+
+/**
+ * Find the script of a worklet, which a page that is a file cannot load from a blob.
+ * @param {string} name such as "recorder_worklet.js"
+ * @returns {string} its URL
+ */
+export function workletUrl(name) {
+  const embedded = document.getElementById(`script:${name}`)
+  return embedded ? `data:text/javascript,${encodeURIComponent(embedded.textContent)}` : name
 }
 
 async function download(file, onBytes) {

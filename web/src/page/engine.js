@@ -2,7 +2,7 @@
  * @file The worker with its runtime, a model and a style, loaded when they are needed.
  */
 
-import { loadAsset, scriptUrl } from "./assets.js"
+import { loadAsset, workerUrl } from "./assets.js"
 import { WorkerClient } from "./client.js"
 import { UserError } from "./errors.js"
 import { mixToMono } from "./recording.js"
@@ -50,7 +50,7 @@ export class Engine {
   async _start(model) {
     this._onStatus("Loading…")
     const [runtime, bytes] = await Promise.all([this._load(this._manifest.runtime), this._load(model.file)])
-    this.client ??= new WorkerClient(scriptUrl("worker.js"))
+    this.client ??= new WorkerClient(workerUrl("worker.js"))
     await this.client.call("setRuntime", { wasmBinary: runtime }, [runtime.buffer])
     this._isStarted = true
     await this._setModel(bytes, model)

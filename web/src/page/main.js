@@ -6,6 +6,7 @@ import { readManifest } from "./assets.js"
 import { convert, findPeak } from "./conversion.js"
 import { Engine } from "./engine.js"
 import { describe, missingFeature } from "./errors.js"
+import { LivePanel } from "../live/panel.js"
 import { ModelChoice } from "./models.js"
 import { ResultView } from "./result.js"
 import { offerSources } from "./source.js"
@@ -14,12 +15,17 @@ const element = (id) => document.getElementById(id)
 const manifest = readManifest()
 const result = new ResultView()
 const engine = new Engine(manifest, showStatus)
-const choice = new ModelChoice(manifest, update)
 
 /** @type {{name: string, read: () => Promise<AudioBuffer>} | null} */
 let source = null
 /** @type {AbortController | null} */
 let running = null
+
+const live = new LivePanel(prepareLive, () => source.read(), showError)
+const choice = new ModelChoice(manifest, () => {
+  live.stop()
+  update()
+})
 
 function showStatus(text) {
   element("status").textContent = text
@@ -37,8 +43,24 @@ function update() {
   element("progress").hidden = running === null
 }
 
+/** Load the model and the style that are chosen. */
+async function prepare() {
+  const style = await choice.readStyle()
+  const client = await engine.prepare(choice.model)
+  await engine.setStyle(style)
+  return client
+}
+
+function prepareLive() {
+  running?.abort()
+  result.pause()
+  showError(null)
+  return prepare()
+}
+
 async function start() {
   if (!source || !choice.isComplete) return
+  live.stop()
   running?.abort()
   const run = new AbortController()
   running = run
@@ -60,10 +82,9 @@ async function start() {
 }
 
 async function runConversion({ name, read }, signal) {
-  const { model, label } = choice
-  const [audio, style] = [await read(), await choice.readStyle()]
-  const client = await engine.prepare(model)
-  await engine.setStyle(style)
+  const { label } = choice
+  const audio = await read()
+  const client = await prepare()
   signal.throwIfAborted()
   const seconds = audio.duration
   const started = performance.now()
@@ -97,6 +118,7 @@ function begin() {
     manifest,
     (name, read) => {
       source = { name, read }
+      live.offerRecording(true)
       element("recording-name").textContent = name
       start()
     },

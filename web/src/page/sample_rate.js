@@ -60,7 +60,7 @@ function ofMp4(view) {
   return null
 }
 
-/** Find the first entry of a list by its name: after "stsd", version and flags, the number of entries, and the size of the first. */
+/** Find a list whose first entry has a name; between them are its version, its length and the entry's size. */
 function findBoxEntry(view, name) {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
   for (let at = bytes.indexOf(0x73); at >= 0; at = bytes.indexOf(0x73, at + 1)) {

@@ -2,7 +2,7 @@
  * @file Where a recording comes from: a file that is chosen or dropped, the example, or the microphone.
  */
 
-import { loadAsset, scriptUrl } from "./assets.js"
+import { loadAsset, workletUrl } from "./assets.js"
 import { UserError } from "./errors.js"
 import { decode } from "./recording.js"
 
@@ -77,7 +77,7 @@ export function offerSources(manifest, onRecording, onError) {
 async function startRecorder() {
   const stream = await openMicrophone()
   const context = new AudioContext()
-  await context.audioWorklet.addModule(scriptUrl("recorder_worklet.js"))
+  await context.audioWorklet.addModule(workletUrl("recorder_worklet.js"))
   const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 })
   const blocks = []
   node.port.onmessage = ({ data }) => blocks.push(data)

@@ -3,6 +3,7 @@
  */
 
 import pffftBinary from "../../node_modules/@echogarden/pffft-wasm/dist/simd/pffft.wasm"
+import { LiveEngine } from "../live/engine.js"
 import { countFrames, SAMPLE_RATE } from "../signal/constants.js"
 import { Converter } from "../signal/converter.js"
 import { FrameTransform } from "../signal/fft.js"
@@ -22,6 +23,9 @@ let network = null
 let style = null
 /** @type {{converter: Converter, pictures: Picture[], columns: object[]} | null} */
 let conversion = null
+/** @type {LiveEngine | null} */
+let live = null
+let liveStart = 0
 
 const handlers = {
   /** Load onnxruntime. */
@@ -62,6 +66,31 @@ const handlers = {
   async convert({ channels, isLast }) {
     const converted = await conversion.converter.convert(channels, isLast)
     return { channels: converted, columns: conversion.columns }
+  },
+
+  /** Measure this machine, before playing live. */
+  async prepareLive() {
+    live = new LiveEngine(transform, (image, nFrames) => network.generate(image, style, nFrames))
+    return live.measure()
+  },
+
+  /** Convert what a port gives from now on. */
+  async runLive({ port }) {
+    live.run(port)
+    liveStart = performance.now()
+  },
+
+  /** Tell which part of the time was spent since the last call. */
+  async liveLoad() {
+    const load = live ? live.busySeconds / ((performance.now() - liveStart) / 1000) : 0
+    if (live) live.busySeconds = 0
+    liveStart = performance.now()
+    return { load }
+  },
+
+  async stopLive() {
+    live?.stop()
+    live = null
   },
 }
 
