@@ -31,16 +31,17 @@ export class Picture {
   add(channels) {
     const first = this._column
     const values = []
+    const sum = this._sum
     const nNew = channels[0].length / N_BINS
     for (let frame = 0; frame < nNew; frame++) {
       for (const channel of channels) {
-        for (let bin = 0; bin < N_BINS; bin++) this._sum[bin] += channel[frame * N_BINS + bin]
+        for (let bin = 0; bin < N_BINS; bin++) sum[bin] += channel[frame * N_BINS + bin]
       }
       this._count += channels.length
       this._frame += 1
       if (Math.floor((this._frame * this._nColumns) / this._nFrames) > this._column) {
-        values.push(this._sum.map((sum) => (255 * sum) / this._count))
-        this._sum.fill(0)
+        values.push(sum.map((value) => (255 * value) / this._count))
+        sum.fill(0)
         this._count = 0
         this._column += 1
       }
