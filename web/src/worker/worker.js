@@ -26,6 +26,7 @@ let conversion = null
 /** @type {LiveEngine | null} */
 let live = null
 let liveStart = 0
+let liveLoad = 0
 
 const handlers = {
   /** Load onnxruntime. */
@@ -80,12 +81,15 @@ const handlers = {
     liveStart = performance.now()
   },
 
-  /** Tell which part of the time was spent since the last call. */
+  /** Tell which part of the time was spent since the last call; calls that come together get the same answer. */
   async liveLoad() {
-    const load = live ? live.busySeconds / ((performance.now() - liveStart) / 1000) : 0
-    if (live) live.busySeconds = 0
-    liveStart = performance.now()
-    return { load }
+    const seconds = (performance.now() - liveStart) / 1000
+    if (live && seconds > 0.1) {
+      liveLoad = live.busySeconds / seconds
+      live.busySeconds = 0
+      liveStart = performance.now()
+    }
+    return { load: liveLoad }
   },
 
   async stopLive() {
