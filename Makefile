@@ -1,6 +1,7 @@
 # make setup: the virtual environment      make demo: a melody converted by a shipped model, to listen and look
 # make test: lint and all tests            make pipeline: everything from notes to audio, training included, small
 # make test-fast: the quick unit tests     make bench: the measurements of docs/benchmarks.md
+# make web: the page in the browser, for a host and as a single file
 PYTHON ?= python3
 VENV ?= .venv
 LIGHT ?= .venv-predict
@@ -15,7 +16,10 @@ DEMO_RECORDINGS = keyboard=$(EXAMPLES)/keyboard_acoustic/melody.wav prediction=$
 # The files of tests/scripts/ come first, as pytest collects them: short ones at the end leave no process waiting.
 PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo pipeline lint test test-fast bench faults clean
+# WEB_MODELS: the models of the page, by default all in pretrained/. The single file has MODEL alone.
+WEB_MODELS ?=
+
+.PHONY: setup demo web pipeline lint test test-fast bench faults clean
 
 setup: $(VENV)/.ready
 
@@ -44,6 +48,17 @@ demo: $(LIGHT)/.ready
 	@echo "listen: $(EXAMPLES)/keyboard_acoustic/melody.wav, then $(DEMO)/melody_as_guitar.wav"
 	@echo "look: $(DEMO)/melody.png"
 	@echo "both, beside the true guitar: $(DEMO)/melody.html"
+	@echo "your own recordings in the browser, and live: make web"
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	npm --prefix web ci --ignore-scripts
+	touch $@
+
+web: $(LIGHT)/.ready web/node_modules/.package-lock.json
+	$(LIGHT)/bin/python web/write_assets.py --output web/assets $(if $(WEB_MODELS),--models $(WEB_MODELS))
+	npm --prefix web run --silent build -- --single $(MODEL)
+	@echo "open: web/dist/timbre_transfer.html"
+	@echo "or put web/dist/hosted on any static host"
 
 # Twelve short pieces with the built-in tones, and a narrow network: a few minutes on two cores. With seed 9 the melody
 # is the validation piece.

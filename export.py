@@ -22,6 +22,12 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--model", required=True, help="name of a model, model folder, or a .h5 file of generator weights")
     add("--format", required=True, choices=FORMATS, help="format to write")
+    add(
+        "--weights",
+        choices=("float32", "float16"),
+        default="float32",
+        help="how ONNX stores the weights: float16 halves the file",
+    )
     add("--output", default="exported", help="folder to write to")
     add("--overwrite", action="store_true", help="replace an export that is there")
     return parser.parse_args()
@@ -32,12 +38,15 @@ def main() -> int:
     from common.stored_generator import find_generator
     from inference.export import export
 
+    if arguments.weights == "float16" and arguments.format != "onnx":
+        raise cli.UserError(f"--weights float16 is for --format onnx, not {arguments.format}")
     if Path(arguments.output).is_file():
         raise cli.UserError(f"--output {arguments.output} is a file; it must be a folder")
     stored = find_generator(pretrained.find(arguments.model))
     if arguments.format != "onnx":
         start_tensorflow(-1)
-    path = export(stored, arguments.format, Path(arguments.output), arguments.overwrite)
+    half = arguments.weights == "float16"
+    path = export(stored, arguments.format, Path(arguments.output), arguments.overwrite, half)
     print(f"{path} written, with a README.md beside it")
     return 0
 

@@ -14,7 +14,7 @@ from common import storage
 from common.cli import UserError
 from common.device import held_back_stderr
 from common.stored_generator import StoredGenerator
-from inference import onnx_network
+from inference import onnx_network, onnx_variants
 
 FILE_NAMES = {"onnx": "generator.onnx", "litert": "generator.tflite", "savedmodel": "generator"}
 TOLERANCE = 1e-4
@@ -43,7 +43,7 @@ part of it: take the input's, or refine it by a few iterations of Griffin-Lim. C
 """
 
 
-def export(stored: StoredGenerator, kind: str, folder: Path, overwrite: bool) -> Path:
+def export(stored: StoredGenerator, kind: str, folder: Path, overwrite: bool, half: bool = False) -> Path:
     """Write a generator in a format of other programs, and a README beside it.
 
     Args:
@@ -51,6 +51,7 @@ def export(stored: StoredGenerator, kind: str, folder: Path, overwrite: bool) ->
         kind: one of `FILE_NAMES`. All but "onnx" need TensorFlow, started before.
         folder: where it goes; made if need be.
         overwrite: whether an export that is there is replaced.
+        half: whether the weights of "onnx" are float16, cast to float32 when the file is loaded.
 
     Returns:
         The path of the file, or of the folder of a SavedModel.
@@ -62,7 +63,10 @@ def export(stored: StoredGenerator, kind: str, folder: Path, overwrite: bool) ->
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists; --overwrite replaces it")
     folder.mkdir(parents=True, exist_ok=True)
-    {"onnx": _write_onnx, "litert": _write_litert, "savedmodel": _write_savedmodel}[kind](stored, path)
+    if kind == "onnx":
+        _write_onnx(stored, path, half)
+    else:
+        {"litert": _write_litert, "savedmodel": _write_savedmodel}[kind](stored, path)
     with storage.atomic_write(folder / "README.md") as partial:
         partial.write_text(describe(stored, path.name), encoding="utf-8")
     return path
@@ -82,8 +86,10 @@ def describe(stored: StoredGenerator, file: str) -> str:
     )
 
 
-def _write_onnx(stored: StoredGenerator, path: Path) -> None:
+def _write_onnx(stored: StoredGenerator, path: Path, half: bool) -> None:
     model = onnx_network.build(stored)
+    if half:
+        model = onnx_variants.store_half(model)
     with storage.atomic_write(path) as partial:
         partial.write_bytes(model)
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import chromium
 import numpy as np
 import pytest
 import soundfile
@@ -282,33 +283,7 @@ def test_the_report_needs_no_other_file(evaluated):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    chromium, driver = (
-        next(filter(None, map(shutil.which, names)), None)
-        for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
-    )
-    if not chromium or not driver:
-        pytest.skip("needs Chromium and ChromeDriver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    profile = tmp_path_factory.mktemp("profile")
-    for word in (
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "disable-dev-shm-usage",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "autoplay-policy=no-user-gesture-required",
-        f"user-data-dir={profile}",
-    ):
-        options.add_argument(f"--{word}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    browser.set_script_timeout(60)
+    browser = chromium.start(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.quit()
 

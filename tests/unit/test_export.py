@@ -81,6 +81,16 @@ def test_an_export_is_not_replaced_unless_asked_to(call_script, saved, tmp_path)
     assert read_json(folder / "config.json")["model"]["base_filters"] == 4
 
 
+def test_weights_of_16_bit_are_for_onnx_alone(call_script, saved, tmp_path):
+    folder, images, expected = saved
+    words = ("--model", folder, "--weights", "float16", "--output", tmp_path / "out", "--format")
+    assert call_script(script, *words, "onnx")[0] == 0
+    generated = run_onnx(tmp_path / "out" / "generator.onnx", images)
+    assert 0 < np.abs(generated - expected).max() < 1e-3
+    status, _, stderr = call_script(script, *words, "litert")
+    assert (status, "--weights float16 is for --format onnx" in one_line(stderr)) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [({"--model": "nowhere/m"}, "--model nowhere/m does not exist"), ({"--output": __file__}, "is a file; it must be")],

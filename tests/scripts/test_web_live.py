@@ -1,0 +1,132 @@
+"""Playing live in Chromium: what a file gives as a microphone comes out converted, with its latency and load shown."""
+
+import base64
+import re
+
+import built_page
+import chromium
+import numpy as np
+import pytest
+import soundfile
+from conftest import REPOSITORY, run_script
+
+import data
+
+MELODY = REPOSITORY / "docs" / "examples" / "keyboard_acoustic" / "melody.wav"
+SECONDS = 8
+MARGIN_FRAMES = 20
+# What a worklet gives to the loudspeaker is kept, too.
+LISTEN = """
+window.heard = []
+const connect = AudioNode.prototype.connect
+AudioNode.prototype.connect = function (target, ...rest) {
+  if (this instanceof AudioWorkletNode && target === this.context.destination) {
+    const listener = this.context.createScriptProcessor(4096, 1, 1)
+    listener.onaudioprocess = ({ inputBuffer }) => heard.push(inputBuffer.getChannelData(0).slice())
+    connect.call(this, listener)
+    connect.call(listener, target)
+  }
+  return connect.call(this, target, ...rest)
+}
+"""
+READ = """
+const done = arguments[0], reader = new FileReader()
+reader.onload = () => done(reader.result.split(",")[1])
+reader.readAsDataURL(new Blob(heard))
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return built_page.build(tmp_path_factory)
+
+
+@pytest.fixture
+def browser(page, tmp_path):
+    switches = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
+    browser = chromium.start(tmp_path / "profile", *switches, f"use-file-for-fake-audio-capture={MELODY}")
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTEN})
+    yield browser
+    browser.quit()
+
+
+def lag_of(heard, reference):
+    """Return by how many samples `heard` is later than `reference`."""
+    n = 2 ** int(np.ceil(np.log2(len(heard) + len(reference))))
+    correlation = np.fft.irfft(np.fft.rfft(heard, n) * np.conj(np.fft.rfft(reference, n)))
+    lag = int(np.argmax(correlation))
+    return lag - n if lag > n // 2 else lag
+
+
+def error(heard, reference, lag):
+    """Return the mean absolute error of log-magnitude, over the frames in which something is heard."""
+    begin, end = max(0, lag), min(len(heard), lag + len(reference))
+    images = [data.log_magnitude(data.stft(part)) for part in (heard[begin:end], reference[begin - lag : end - lag])]
+    plays = images[0].max(axis=0) > 0.05
+    # Near gaps, the windows hold a part of them; at the start, the network has seen little.
+    plays &= np.convolve(plays, np.ones(5), "same") == 5
+    plays[:MARGIN_FRAMES] = False
+    assert plays.sum() > 100
+    return np.abs(images[0] - images[1])[:, plays].mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["microphone", "recording"])
+def test_what_goes_in_comes_out_converted(page, browser, tmp_path, source):
+    address = page.single.as_uri() if source == "recording" else None
+    with built_page.serve(page.hosted) as (hosted, _):
+        browser.get(address or hosted)
+        built_page.wait(browser, "document.getElementById('status').textContent === 'Ready.'")
+        assert not browser.find_element("id", "live-recording").is_enabled()
+        if source == "recording":
+            built_page.give(browser, MELODY)
+            browser.find_element("id", "live-recording").click()
+        browser.find_element("id", "live-start").click()
+        built_page.wait(browser, f"heard.length * 4096 > {SECONDS} * 44100")
+        built_page.wait(browser, "/[1-9]\\d* of|of [1-9]/.test(document.getElementById('live-late').textContent)")
+        shown = {name: built_page.text(browser, f"live-{name}") for name in ("status", "latency", "load", "late")}
+        browser.find_element("id", "live-start").click()
+        built_page.wait(browser, "document.getElementById('live-start').textContent === 'Start'")
+        assert built_page.text(browser, "error") == ""
+        heard = np.frombuffer(base64.b64decode(browser.execute_async_script(READ)), "<f4")
+        built_page.give(browser, MELODY)  # the worker is free again
+        assert built_page.text(browser, "error") == ""
+    n_late, n_blocks = map(int, re.fullmatch(r"(\d+) of (\d+)", shown["late"]).groups())
+    assert 100 < int(shown["latency"].removesuffix(" ms")) < 3000
+    assert re.fullmatch(r"\d+%", shown["load"])
+    if n_late > 0.25 * n_blocks:  # speed is for benchmarks, and with so many gaps there is little to compare
+        pytest.skip(f"this machine is too slow or too busy to play live: {n_late} of {n_blocks} blocks came late")
+    flags = ("--model", built_page.MODEL, "--subtype", "FLOAT", "--runtime", "onnx")
+    run_script("predict.py", "--input", MELODY, "--output", tmp_path / "out.wav", *flags, check=0, new=True)
+    offline, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    unchanged, _ = soundfile.read(MELODY, dtype="float32")
+    lag = lag_of(heard, offline)
+    assert error(heard, offline, lag) < 0.03
+    assert error(heard, unchanged, lag) > 0.04
+
+
+@pytest.mark.slow
+def test_a_microphone_that_is_not_allowed_is_a_clear_line(page, browser):
+    with built_page.serve(page.hosted) as (address, _):
+        browser.get(address)
+        built_page.wait(browser, "document.getElementById('status').textContent === 'Ready.'")
+        browser.execute_script("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no'))")
+        for name in ("live-start", "record"):
+            browser.execute_script("document.getElementById('error').hidden = true")
+            browser.find_element("id", name).click()
+            built_page.wait(browser, "!document.getElementById('error').hidden")
+            assert built_page.text(browser, "error").startswith("The microphone cannot be used")
+            assert browser.find_element("id", name).is_enabled()
+
+
+@pytest.mark.slow
+def test_the_microphone_can_be_recorded_and_converted(page, browser):
+    browser.get(page.single.as_uri())  # where a worklet is hardest to load
+    browser.find_element("id", "record").click()
+    built_page.wait(browser, "document.getElementById('record').textContent === 'Stop recording'")
+    browser.execute_async_script("setTimeout(arguments[0], 1500)")
+    browser.find_element("id", "record").click()
+    assert built_page.converted(browser)[1] == ""
+    samples, _, name = built_page.download(browser)
+    assert name == "Recording of the microphone as guitar.wav"
+    assert len(samples) > 10_000
