@@ -4,7 +4,7 @@
 #   docs/examples/make_examples.sh NOTES
 #
 # NOTES is a folder with notes of the four instruments, preset 0. The files in this folder were made with notes of
-# csound-soundfont, as docs/training/make_data.sh renders them.
+# csound-soundfont: render_notes.py --sample_rate 44100 --preset 0, programs 0, 24, 48 and 81.
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: $0 NOTES" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd) work=$(mktemp -d)

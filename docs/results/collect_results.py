@@ -2,16 +2,20 @@
 """Collect the pictures and recordings of a training run, for a model that ships.
 
 Of the run's output folder: the recordings (as FLAC) and the picture of the best epoch, and the animation; of the
-model's folder: the curves.
+model's folder: the curves. With --audios, the recordings are 15 s of a piece that the model converts now.
 
-Example:
-  python docs/results/collect_results.py --model pretrained/keyboard_acoustic_2_guitar_acoustic
+Examples:
+  python docs/results/collect_results.py --model pretrained/keyboard_acoustic_2_guitar_acoustic_generator
       --samples work/output/keyboard_acoustic_2_guitar_acoustic_generator
+  python docs/results/collect_results.py --model pretrained/keyboard_acoustic_2_guitar_acoustic
+      --samples work/output/keyboard_acoustic_2_guitar_acoustic --audios work/test/11 --piece mozart_331_3
 """
 
 import argparse
 import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import soundfile
@@ -21,13 +25,45 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from common import storage
 
 HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+SECONDS = 15
+
+
+def write_flac(path, samples, rate):
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+
+
+def convert(model, targets, audios, piece, output):
+    """Convert the beginning of a piece; write it, the true targets and the conversions."""
+
+    def read(instrument):
+        with soundfile.SoundFile(audios / instrument / f"{piece}.wav") as file:
+            return file.read(SECONDS * file.samplerate), file.samplerate
+
+    write_flac(output / "input.flac", *read("keyboard_acoustic"))
+    for target in targets:
+        suffix = f"_{target}" if len(targets) > 1 else ""
+        write_flac(output / f"target{suffix}.flac", *read(target))
+        words = ["predict.py"]
+        if len(targets) > 1:
+            style = REPOSITORY / "docs" / "examples" / target / "style.wav"
+            words = ["predict_multitarget.py", "--style", style]
+        with tempfile.TemporaryDirectory() as folder:
+            converted = Path(folder) / "prediction.wav"
+            words += ["--model", model, "--input", output / "input.flac", "--output", converted]
+            subprocess.run([sys.executable, *map(str, words)], cwd=REPOSITORY, check=True)
+            write_flac(output / f"prediction{suffix}.flac", *soundfile.read(converted))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=Path, help="folder of a model that ship_model.py wrote")
     parser.add_argument("--samples", required=True, type=Path, help="folder of the run's previews")
+    parser.add_argument("--audios", type=Path, help="folder of <instrument>/<piece>.wav, to convert a piece of")
+    parser.add_argument("--piece", help="name of the piece")
     arguments = parser.parse_args()
+    if (arguments.audios is None) != (arguments.piece is None):
+        parser.error("--audios and --piece need each other")
     for folder, name in ((arguments.model, "config.json"), (arguments.samples, "prediction.gif")):
         if not (folder / name).is_file():
             parser.error(f"{folder} must hold {name}")
@@ -40,6 +76,9 @@ def main():
     for path in sorted([*arguments.samples.glob("*.wav"), *epoch.glob("*.wav")]):
         samples, rate = soundfile.read(path, dtype="int16")
         soundfile.write(output / f"{path.stem}.flac", samples, rate)
+    if arguments.audios:
+        targets = config["target"] if isinstance(config["target"], list) else [config["target"]]
+        convert(arguments.model.resolve(), targets, arguments.audios, arguments.piece, output)
     for path in (arguments.samples / "prediction.gif", epoch / "spectrogram.png", *arguments.model.glob("plots/*.png")):
         shutil.copy(path, output)
     print(f"{output}: {sum(path.stat().st_size for path in output.iterdir()) / 1e6:.1f} MB")

@@ -3,10 +3,13 @@
 #
 #   docs/training/train_models.sh MIDI_PATH WORK [guitar_acoustic | string_acoustic | synth_lead_synthetic | any] …
 #
+# Each target gets two models: one that is trained by its error alone (…_generator), and one that goes on from there with
+# a discriminator. ALONE names a folder that has the former already, such as pretrained.
+#
 # Everything can be stopped; the same command resumes. A processor without bfloat16 is faster with
-# PRECISION=float32. For full size, on a GPU: FILTERS=64 PRECISION=mixed_float16. EPOCHS and STEPS make runs longer or
-# shorter. With your own data sets, for example from NSynth: DATA="features/a features/b", TEST="audios/seen audios/unseen";
-# MIDI_PATH is then ignored.
+# PRECISION=float32. For full size, on a GPU: FILTERS=64 PRECISION=mixed_float16. EPOCHS and STEPS make the runs without
+# a discriminator longer or shorter, DISC_EPOCHS and DISC_STEPS those with it. With your own data sets, for example from
+# NSynth: DATA="features/a features/b", TEST="audios/seen audios/unseen"; MIDI_PATH is then ignored.
 set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: $0 MIDI_PATH WORK [target] …" >&2; exit 2; }
 midi=$1 work=$2 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -28,25 +31,39 @@ read -r -a data <<<"${DATA:-$(echo "$work"/train/*/features)}"
 read -r -a test <<<"${TEST:-$work/test/3 $work/test/8 $work/test/11 $work/test/11_effects}"
 common=(--dataset_path "${data[@]}" --origin keyboard_acoustic --base_filters "${FILTERS:-16}"
     --precision "${PRECISION:-mixed_bfloat16}" --schedule cosine --ema 0.999 --augment --validation_split 0.04
-    --epochs "${EPOCHS:-12}" --checkpoint_minutes 5)
+    --checkpoint_minutes 5)
+alone=(--epochs "${EPOCHS:-12}" "${common[@]}")
 
 # The start of all of them: much of what each has to learn is what keyboards have in common.
-"$python" "$here/train_generator.py" "${common[@]}" --target guitar_acoustic --lr 1e-3 --steps_per_epoch "${STEPS:-1000}" \
-    --models_path "$work/start" --output_path "$work/start/output"
-common+=(--init_from "$work/start/keyboard_acoustic_2_guitar_acoustic_generator" --batch_size 4 --dropout 0
-    --steps_per_epoch "${STEPS:-2600}" --models_path "$work/models" --output_path "$work/output")
+if [ -z "${ALONE:-}" ]; then
+    "$python" "$here/train_generator.py" "${alone[@]}" --target guitar_acoustic --lr 1e-3 \
+        --steps_per_epoch "${STEPS:-1000}" --models_path "$work/start" --output_path "$work/start/output"
+    alone+=(--init_from "$work/start/keyboard_acoustic_2_guitar_acoustic_generator")
+fi
+folders=(--batch_size 4 --dropout 0 --models_path "$work/models" --output_path "$work/output")
 
 for target in "${targets[@]}"; do
-    if [ "$target" = any ]; then
-        "$python" "$here/train_multitarget.py" "${common[@]}" --generator_alone --gen_lr 1e-3 \
-            --target guitar_acoustic string_acoustic synth_lead_synthetic
-    else
-        "$python" "$here/train_generator.py" "${common[@]}" --lr 1e-3 --target "$target"
-    fi
     name=keyboard_acoustic_2_$target
-    "$python" "$here/docs/training/ship_model.py" --model "$work/models/${name}_generator" --output "$work/ship" --name "$name"
+    # The rates, and the weight of the error: README.md has what was tried.
+    disc=("${common[@]}" "${folders[@]}" --init_from "${ALONE:-$work/models}/${name}_generator" --select sound
+        --gen_lr 2e-4 --disc_lr 2e-4 --epochs "${DISC_EPOCHS:-30}" --steps_per_epoch "${DISC_STEPS:-2600}")
+    generator=("${alone[@]}" "${folders[@]}" --steps_per_epoch "${STEPS:-2600}")
+    if [ "$target" = any ]; then
+        instruments=(guitar_acoustic string_acoustic synth_lead_synthetic)
+        [ -n "${ALONE:-}" ] || "$python" "$here/train_multitarget.py" "${generator[@]}" --generator_alone --gen_lr 1e-3 \
+            --target "${instruments[@]}"
+        "$python" "$here/train_multitarget.py" "${disc[@]}" --target "${instruments[@]}"
+    else
+        [ -n "${ALONE:-}" ] || "$python" "$here/train_generator.py" "${generator[@]}" --lr 1e-3 --target "$target"
+        "$python" "$here/train.py" "${disc[@]}" --target "$target"
+    fi
+    shipped=("$name")
+    [ -n "${ALONE:-}" ] || shipped+=("${name}_generator")
+    for model in "${shipped[@]}"; do
+        "$python" "$here/docs/training/ship_model.py" --model "$work/models/$model" --output "$work/ship"
+    done
     for audios in "${test[@]}" "$here/docs/examples"; do
-        "$python" "$here/evaluate.py" --model "$work/ship/$name" --audios_path "$audios" --seconds 30 \
-            --output "$work/scores/$name/$(basename "$audios")"
+        "$python" "$here/evaluate.py" --model "$work/ship/$name" "${ALONE:-$work/ship}/${name}_generator" --seconds 30 \
+            --audios_path "$audios" --output "$work/scores/$name/$(basename "$audios")"
     done
 done

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Write the card (README.md) of a shipped model: how it was trained, its scores, its limits.
+
+Example:
+  python docs/training/write_card.py --model pretrained/keyboard_acoustic_2_string_acoustic
+      --scores work/scores/keyboard_acoustic_2_string_acoustic
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import data
+from common import storage
+from common.audio import load_audio
+from common.stored_generator import find_generator
+from inference.onnx_network import make_infer
+from inference.style import choose_slices
+from inference.transfer import transfer_log_magnitude, with_styles
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+NAMES = {"guitar_acoustic": "guitar", "string_acoustic": "strings", "synth_lead_synthetic": "synth lead"}
+TEST_SETS = {  # of make_data.sh
+    "11": "TimGM6mb Piano 1 (unseen)",
+    "11_effects": "the same with effects",
+    "3": "FluidR3 Yamaha Grand (seen)",
+}
+MEASURES = {
+    "mae": ("MAE", 4),
+    "frechet_distance": ("Fréchet distance", 2),
+    "texture_error": ("texture error", 3),
+    "level_error": ("level error (dB)", 2),
+    "notes_f": ("notes", 3),
+}
+FLAGS = ("gen_lr", "disc_lr", "l1_weight", "schedule", "ema", "select", "batch_size", "dropout", "validation_split")
+
+
+def number(row, column, digits):
+    """Format a value of a summary; a dash where it is undefined."""
+    text = row.get(column, "")
+    return f"{float(text):.{digits}f}".replace("-", "−") if text not in ("", "nan") else "–"
+
+
+def read_summaries(scores):
+    """Read what evaluate.py wrote for the test sets: dict of name of the test set to rows, the truth left out."""
+    found = {}
+    for folder, name in TEST_SETS.items():
+        path = scores / folder / "summary.csv"
+        if path.is_file():
+            with open(path, newline="") as file:
+                found[name] = [row for row in csv.DictReader(file) if not row["system"].startswith("true magnitude")]
+    return found
+
+
+def system(row, name):
+    """Name a system from the view of a model's card."""
+    label = row["system"].removesuffix(", griffinlim_input")
+    return {name: "**this model**", f"{name}_generator": "trained by the error alone"}.get(label, label)
+
+
+def score_tables(summaries, name, targets):
+    """Render the scores: the main measures of each test set, and texture and level on the unseen keyboard."""
+    lines = [f"| keyboard | target | system | {' | '.join(title for title, _ in MEASURES.values())} |"]
+    lines.append("|" + "---|" * (len(MEASURES) + 3))
+    for keyboard, rows in summaries.items():
+        for row in rows:
+            cells = [number(row, column, digits) for column, (_, digits) in MEASURES.items()]
+            title = f"{row['pieces']} pieces, {keyboard}"
+            lines.append(f"| {title} | {NAMES[row['target']]} | {system(row, name)} | {' | '.join(cells)} |")
+    parts = ["\n".join(lines)]
+    unseen = next(iter(summaries.values()))
+    for kind, text, digits in (("texture", "Texture by octave; 1 is right", 2), ("level", "Level by octave, in dB", 1)):
+        lows = [key.removeprefix(f"{kind}_") for key in unseen[0] if key.startswith(f"{kind}_")]
+        lows = [low for low in lows if low.isdigit()]
+        lines = [
+            f"| target | system | {' | '.join(f'from {low} Hz' for low in lows)} |",
+            "|" + "---|" * (len(lows) + 2),
+        ]
+        for row in unseen:
+            if row["system"] in ("input unchanged", "fixed equalizer"):
+                continue
+            cells = [number(row, f"{kind}_{low}", digits) for low in lows]
+            lines.append(f"| {NAMES[row['target']]} | {system(row, name)} | {' | '.join(cells)} |")
+        parts.append(f"{text} (unseen keyboard, finished audio):\n\n" + "\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def log_magnitude(instrument, piece="melody"):
+    return data.log_magnitude(data.stft(load_audio(EXAMPLES / instrument / f"{piece}.wav")))
+
+
+def melody_table(folder, targets):
+    """Convert the melody of docs/examples, and render its mean absolute errors."""
+    stored, source = find_generator(folder), log_magnitude("keyboard_acoustic")
+    infer = make_infer(stored)
+    lines = ["| melody, target | unchanged input | this model |", "|---|---|---|"]
+    for target in targets:
+        styles = None
+        if stored.size["n_inputs"] == 2:
+            styles = data.to_network(choose_slices(log_magnitude(target, "style"))[0])
+        true = log_magnitude(target)
+        generated = transfer_log_magnitude(source, with_styles(infer, styles))
+        errors = [2 * abs(image - true).mean() for image in (source, generated)]
+        lines.append(f"| melody, {target} | {errors[0]:.4f} | **{errors[1]:.4f}** |")
+    return "\n".join(lines)
+
+
+def slices_of_an_epoch(config):
+    arguments = config["arguments"]
+    return min(config["data"]["slices"], arguments["steps_per_epoch"] * arguments["batch_size"])
+
+
+def training_table(config, folder):
+    """Render how the model was trained."""
+    arguments = config["arguments"]
+    with open(folder / "history.csv", newline="") as file:
+        history = list(csv.DictReader(file))
+    best = history[config["training"]["best_epoch"] - 1]
+    minutes = sum(float(row["seconds"]) for row in history) / 60
+    script = "train_multitarget.py" if config["model"]["n_inputs"] == 2 else "train.py"
+    values = {flag: arguments[flag] for flag in FLAGS}
+    flags = " ".join(
+        f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}" for flag, value in values.items()
+    )
+    first = f"{folder.name}_generator"
+    is_shipped = (folder.parent / first).is_dir()
+    initial = f"[`{first}`](../{first}/README.md)" if is_shipped else f"`{first}`, trained by its error alone"
+    rows = {
+        "script": f"`{script}`: a U-Net against a PatchGAN discriminator",
+        "flags": f"`--base_filters {config['model']['base_filters']} {flags} --augment`",
+        "initial weights": f"{initial} (`--init_from`)",
+        "length": f"{len(history)} epochs of {slices_of_an_epoch(config):,} slices, {minutes:.0f} minutes on one core",
+        "best epoch": f"{best['epoch']}: `sound_val` {float(best['sound_val']):.3f}, `gen_mae_val` "
+        f"{float(best['gen_mae_val']):.4f}; the unchanged input has {config['unchanged']['gen_mae_val']:.4f}",
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
+
+
+CARD = """# {name}
+
+Converts any keyboard to {what}.
+
+It is a Pix2Pix generator for spectrograms with `base_filters` {filters} (3.4 million parameters), trained with a
+discriminator and stored as float16.
+
+```console
+{command}
+```
+
+## Training
+
+Made by `docs/training/train_models.sh` with the data of [docs/training](../../docs/training/README.md): SoundFonts and
+Classical Music MIDI, not NSynth.
+
+{training}
+
+`config.json` has all settings, `history.csv` and `plots/` the course.
+
+## Scores
+
+`evaluate.py` on 12 s of each piece, phase `griffinlim_input`, SoundFont notes. No training used these pieces, nor the
+unseen keyboard ([which shares recordings](../../docs/training/README.md#data-today) with a keyboard of the first
+training). [method.md](../../docs/method.md#evaluation) has the measures. Less is better, except for notes.
+
+{scores}
+
+The melody of [docs/examples](../../docs/examples/README.md), MAE:
+
+{melody}
+
+## Limits
+
+* **The texture is that of the instrument, not that of the recording.** A discriminator brings back what an error alone
+  smooths away. What is random in the target comes out as another random texture, which raises the MAE.
+* **Noise.** There is some noise between partials, and where the input is silent or reverberates.
+* **The level** is wrong by 1 to 3 dB in some octaves.
+* Above 8 kHz, it was trained for {slices:,} slices only: the initial weights knew notes of 16 kHz.
+* Onsets of fast repetitions run together. It was trained with keyboards only.
+
+## License
+
+MIT, like the repository. The target is from csound-soundfont (public domain), the keyboards are from FluidR3 GM,
+FluidR3Mono and MuseScore General (MIT) and csound-soundfont; the first training also had one electric piano of TimGM6mb
+(GPL 2). The pieces are from Classical Music MIDI (Bernd Krueger, CC BY-SA 3.0 DE). The weights contain none of these
+recordings.
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, type=Path, help="folder of a model that ship_model.py wrote")
+    parser.add_argument("--scores", required=True, type=Path, help="folder of <test set> of its evaluations")
+    arguments = parser.parse_args()
+    folder, summaries = arguments.model.resolve(), read_summaries(arguments.scores)
+    if not summaries:
+        parser.error(f"argument --scores: {arguments.scores} must hold 11/summary.csv")
+    config = storage.read_json(folder / "config.json")
+    several = isinstance(config["target"], list)
+    targets = config["target"] if several else [config["target"]]
+    script, style = "predict.py", ""
+    if several:
+        script, style = "predict_multitarget.py", "\\\n    --style docs/examples/string_acoustic/style.wav "
+    card = CARD.format(
+        name=folder.name,
+        what="guitar, strings or synth lead, as a style recording says" if several else NAMES[targets[0]],
+        filters=config["model"]["base_filters"],
+        command=f"$ python {script} --model {folder.name} --input piano.mp3 {style}--output converted.wav",
+        training=training_table(config, folder),
+        scores=score_tables(summaries, folder.name, targets),
+        melody=melody_table(folder, targets),
+        slices=config["training"]["epoch"] * slices_of_an_epoch(config),
+    )
+    with storage.atomic_write(folder / "README.md") as partial:
+        partial.write_text(card)
+    print(folder / "README.md")
+
+
+if __name__ == "__main__":
+    main()
