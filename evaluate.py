@@ -20,6 +20,7 @@ from common.device import add_gpu_argument, start_tensorflow
 from evaluation.settings import EvaluationSettings
 from inference.settings import PHASES, PhaseSettings, TransferSettings
 
+INTERLEAVE = {"no": (False,), "yes": (True,), "both": (False, True)}
 # Flags that do not change what is measured; the manifest records the models by their weights.
 _NOT_RECORDED = ("model", "output", "origin", "target", "reference", "gpu", "overwrite")
 
@@ -43,7 +44,13 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--phase_iterations",
         type=cli.positive_int,
-        help="iterations of phases that are estimated (default: 8; griffinlim: 32)",
+        help="iterations of phases that are estimated (default: 8, interleaved 16; griffinlim: 32)",
+    )
+    add(
+        "--interleave",
+        choices=list(INTERLEAVE),
+        default="yes" if PhaseSettings().interleave else "no",
+        help="find phases with magnitudes every 256 samples, as --interleave of predict.py does; both: also without",
     )
     add(
         "--overlap",
@@ -103,7 +110,11 @@ def make_settings(arguments: argparse.Namespace) -> EvaluationSettings:
         output=Path(arguments.output),
         origin=arguments.origin,
         target=arguments.target,
-        phases=[PhaseSettings(name, arguments.phase_iterations, arguments.seed) for name in arguments.phase],
+        phases=[
+            PhaseSettings(name, arguments.phase_iterations, arguments.seed, interleave)
+            for name in arguments.phase
+            for interleave in INTERLEAVE[arguments.interleave]
+        ],
         overlap=arguments.overlap,
         pieces=arguments.pieces,
         seconds=arguments.seconds,

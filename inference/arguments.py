@@ -47,7 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--phase_iterations",
         type=cli.positive_int,
-        help="iterations of phases that are estimated (default: 8; griffinlim: 32)",
+        help="iterations of phases that are estimated (default: 8, with --interleave 16; griffinlim: 32)",
+    )
+    add(
+        "--interleave",
+        type=cli.boolean,
+        nargs="?",
+        const=True,
+        default=transfer.phase.interleave,
+        metavar="true|false",
+        help="also run the network on the recording shifted by 256 samples, and find the phase on the finer grid",
     )
     add(
         "--overlap",
@@ -87,7 +96,7 @@ def add_style_arguments(parser: argparse.ArgumentParser) -> None:
 
 def convert_settings(arguments: argparse.Namespace) -> ConvertSettings:
     """Convert what `add_arguments` parsed into settings."""
-    phase = PhaseSettings(arguments.phase, arguments.phase_iterations, arguments.seed)
+    phase = PhaseSettings(arguments.phase, arguments.phase_iterations, arguments.seed, arguments.interleave)
     transfer = TransferSettings(phase, arguments.overlap, arguments.high_band)
     return ConvertSettings(arguments.level, arguments.subtype, transfer, arguments.overwrite)
 

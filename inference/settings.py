@@ -5,7 +5,7 @@ from typing import NamedTuple
 LEVELS = ("none", "match", "peak")
 HIGH_BANDS = ("none", "input")
 RUNTIMES = ("auto", "onnx", "tensorflow")
-PHASES = ("input", "griffinlim", "griffinlim_input", "admm")
+PHASES = ("input", "griffinlim", "griffinlim_input")
 
 
 class PhaseSettings(NamedTuple):
@@ -15,11 +15,33 @@ class PhaseSettings(NamedTuple):
         name: one of `PHASES`; see `phase.with_phase`.
         iterations: iterations of a phase that is estimated; None for its default.
         seed: seed of random phases.
+        interleave: whether the network also runs on the recording shifted by 256 samples, and the phase is found for
+            a magnitude every 256 samples.
     """
 
     name: str = "griffinlim_input"
     iterations: int | None = None
     seed: int = 0
+    interleave: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name in tables."""
+        return f"{self.name}, interleaved" if self.interleave else self.name
+
+    @property
+    def grids(self) -> int:
+        """How often the network runs: on the recording, and on it shifted."""
+        return 2 if self.interleave else 1
+
+    @property
+    def n_iterations(self) -> int:
+        """Iterations of a phase that is estimated."""
+        if self.iterations is not None:
+            return self.iterations
+        if self.name == "griffinlim":
+            return 32
+        return 16 if self.interleave else 8
 
 
 class TransferSettings(NamedTuple):
