@@ -20,7 +20,7 @@ SCRIPTS = {
     "evaluate",
     "export",
 }
-CORE = {"data", "fast_layers", "model", "losses", "lr_finder"}
+CORE = {"data", "phase_gradient", "fast_layers", "model", "losses", "lr_finder"}
 STAGES = {"synthesis", "dataset", "training", "inference", "evaluation"}
 # The names of ours that the modules of a folder may import.
 ALLOWED = {
