@@ -18,6 +18,7 @@ AMIN = 2.0**-16  # the smallest step of 16 bit, -96 dB
 SOUNDING_LEVEL = float(np.log1p(10 ** (-60 / 20) / AMIN) / np.log1p(1 / AMIN))
 
 SLICE_SHAPE = (N_BINS, SLICE_FRAMES, 1)  # frequency bin, frame, channel
+PHASE_SLICE_SHAPE = (N_BINS, SLICE_FRAMES, 2)  # the channels are log-magnitude, and phase in half turns
 SLICE_NAME = re.compile(r"(?P<piece>[^.].*)_(?P<index>\d{3,})\.npy", re.DOTALL)  # a name may hold a line break
 LONGEST_PIECE = 240  # bytes of a piece's name; names of files have 255 at most, and those of slices end in _000.npy
 
@@ -220,20 +221,25 @@ def from_network(image: np.ndarray) -> np.ndarray:
     return (image + 1) / 2
 
 
-def slices(audio: np.ndarray) -> Iterator[np.ndarray]:
+def slices(audio: np.ndarray, with_phase: bool = False) -> Iterator[np.ndarray]:
     """Yield the log-magnitude of audio in slices of 256 frames; the last one is padded with 0 (silence).
 
     Args:
         audio: float32 array [shape=(n_samples,)].
+        with_phase: whether the slices also hold the phase.
 
     Yields:
-        float32 arrays [shape=(256, 256, 1)] in [0, 1]; the axes are frequency bin, frame, channel.
+        float32 arrays [shape=(256, 256, 1)] in [0, 1]; the axes are frequency bin, frame, channel. With the phase
+        [shape=(256, 256, 2)]: the second channel is the angle of the STFT over π, in [-1, 1].
     """
     for _, spectrum in _spectra(audio):
-        image = log_magnitude(spectrum)
+        channels = [log_magnitude(spectrum)]
+        if with_phase:
+            channels.append(np.angle(spectrum[:N_BINS]) / np.float32(np.pi))
+        image = np.stack(channels, axis=-1)
         for first in range(0, image.shape[1], SLICE_FRAMES):
             part = image[:, first : first + SLICE_FRAMES]
-            yield np.pad(part, ((0, 0), (0, SLICE_FRAMES - part.shape[1])))[..., np.newaxis]
+            yield np.pad(part, ((0, 0), (0, SLICE_FRAMES - part.shape[1]), (0, 0)))
 
 
 def slice_path(folder: Path, piece: str, index: int) -> Path:

@@ -22,7 +22,7 @@ from inference.settings import PHASES, PhaseSettings, TransferSettings
 
 INTERLEAVE = {"no": (False,), "yes": (True,), "both": (False, True)}
 # Flags that do not change what is measured; the manifest records the models by their weights.
-_NOT_RECORDED = ("model", "output", "origin", "target", "reference", "gpu", "overwrite")
+_NOT_RECORDED = ("model", "output", "origin", "target", "reference", "gpu", "overwrite", "phase_network")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -41,6 +41,7 @@ def parse_arguments() -> argparse.Namespace:
         type=cli.comma_list(phase_name),
         help=f"phases to compare, of {' '.join(PHASES)} (default: {PhaseSettings().name})",
     )
+    add("--phase_network", metavar="FOLDER", help="folder of train_phase.py (default: phase/ beside the first model)")
     add(
         "--phase_iterations",
         type=cli.positive_int,
@@ -99,6 +100,8 @@ def make_settings(arguments: argparse.Namespace) -> EvaluationSettings:
     for folder in arguments.dataset_path or [arguments.audios_path]:
         if not Path(folder).is_dir():
             raise UserError(f"{flag} {folder} is not a folder; it must hold <instrument>/<piece>")
+    if arguments.phase_network and "network" not in arguments.phase:
+        raise UserError("--phase_network needs --phase network")
     if Path(arguments.output).is_file():
         raise UserError(f"--output {arguments.output} is a file; it must be a folder")
     if arguments.midi_path and not Path(arguments.midi_path).is_dir():
@@ -115,6 +118,7 @@ def make_settings(arguments: argparse.Namespace) -> EvaluationSettings:
             for name in arguments.phase
             for interleave in INTERLEAVE[arguments.interleave]
         ],
+        phase_network=arguments.phase_network,
         overlap=arguments.overlap,
         pieces=arguments.pieces,
         seconds=arguments.seconds,

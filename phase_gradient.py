@@ -15,6 +15,9 @@ _DELAY_WEIGHT = 1.0  # of neighbors in frequency, relative to neighbors in time
 _FLOOR = 1e-5  # of a frame's strongest magnitude, -100 dB: below, all bins count alike
 
 
+N_INPUTS, N_OUTPUTS = 6, 4  # channels of a network of the derivatives
+
+
 class Frame(NamedTuple):
     """A frame whose phase is known, from which the next one is found.
 
@@ -34,7 +37,7 @@ def wrap(angle: np.ndarray, xp: ModuleType = np) -> np.ndarray:
         angle: float array of any shape, in radians.
         xp: module that computes: NumPy, or `tensorflow.experimental.numpy` for tensors.
     """
-    return angle - np.float32(2 * np.pi) * xp.round(angle * np.float32(1 / (2 * np.pi)))
+    return angle - np.float32(2 * np.pi) * xp.floor(angle * np.float32(1 / (2 * np.pi)) + np.float32(0.5))
 
 
 def instantaneous_frequency(phase: np.ndarray, hop_length: int = data.HOP_LENGTH, xp: ModuleType = np) -> np.ndarray:
@@ -64,6 +67,53 @@ def group_delay(phase: np.ndarray, xp: ModuleType = np) -> np.ndarray:
         samples after the middle of the frame has 2π · t / 1024.
     """
     return wrap(phase[..., :-1, :] - phase[..., 1:, :] - np.float32(np.pi), xp)
+
+
+def as_channels(frequency: np.ndarray, delay: np.ndarray, xp: ModuleType = np) -> np.ndarray:
+    """Make the channels of a network from both derivatives: their cosines and sines, which have no jumps.
+
+    Args:
+        frequency: float array [shape=(..., n_bins, n_frames)], of `instantaneous_frequency`.
+        delay: float array of the same shape, of `group_delay`.
+        xp: as for `wrap`.
+
+    Returns:
+        float array [shape=(..., n_bins, n_frames, 4)].
+    """
+    return xp.stack([xp.cos(frequency), xp.sin(frequency), xp.cos(delay), xp.sin(delay)], axis=-1)
+
+
+def padded_derivatives(
+    phase: np.ndarray, hop_length: int = data.HOP_LENGTH, xp: ModuleType = np
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute both derivatives for all bins and frames: 0 in the first frame, and in the lowest bin.
+
+    Args:
+        phase: float array [shape=(..., n_bins, n_frames)] in radians.
+        hop_length: samples from one frame to the next.
+        xp: as for `wrap`.
+
+    Returns:
+        Two float arrays of the same shape.
+    """
+    nothing = xp.zeros_like(phase)
+    frequency = xp.concatenate([nothing[..., :1], instantaneous_frequency(phase, hop_length, xp)], axis=-1)
+    return frequency, xp.concatenate([nothing[..., :1, :], group_delay(phase, xp)], axis=-2)
+
+
+def network_input(target: np.ndarray, source: np.ndarray, of_source: np.ndarray, xp: ModuleType = np) -> np.ndarray:
+    """Make the input of a network that predicts the derivatives of a target's phase.
+
+    Args:
+        target: its log-magnitude, float array [shape=(..., n_bins, n_frames)] in [-1, 1].
+        source: that of the input, of the same shape.
+        of_source: `as_channels` of the derivatives of the input's phase.
+        xp: as for `wrap`.
+
+    Returns:
+        float array [shape=(..., n_bins, n_frames, 6)] in [-1, 1].
+    """
+    return xp.concatenate([xp.stack([target, source], axis=-1), of_source], axis=-1)
 
 
 def expected_advance(n_bins: int, hop_length: int) -> np.ndarray:

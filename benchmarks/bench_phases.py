@@ -50,6 +50,7 @@ def parse_arguments():
         "--audios_path", required=True, nargs="+", type=Path, help="folders of <instrument>/<piece>.wav"
     )
     parser.add_argument("--way", nargs="+", default=WAYS, help=f"(default: {' '.join(WAYS)})")
+    parser.add_argument("--phase_network", help="folder of train_phase.py (default: phase/ beside the model)")
     parser.add_argument("--pieces", type=int, default=8, help="how many pieces of each folder")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--start", type=float, default=5, help="where the excerpts begin, in seconds")
@@ -64,9 +65,9 @@ def main():
     from common import pretrained
     from inference import runtimes
 
-    ways = {text: parse_way(text) for text in arguments.way}
     for name in arguments.model:
         path = pretrained.find(name)
+        ways = {text: parse_way(text, arguments.phase_network, path) for text in arguments.way}
         network = runtimes.load(path, "onnx", None)
         from common.stored_generator import find_generator
 
@@ -78,13 +79,17 @@ def main():
                 measure(arguments, folder, (origin, target), network, ways, f"{path.name}, {target}, {folder}")
 
 
-def parse_way(text):
+def parse_way(text, asked, model_path):
     """Make the settings of a way, such as griffinlim_input/16+interleave."""
+    from inference import phase_network
     from inference.settings import PhaseSettings
 
     name, _, grid = text.partition("+")
     name, _, iterations = name.partition("/")
-    return PhaseSettings(name, int(iterations) if iterations else None, interleave=grid == "interleave")
+    network = phase_network.load(phase_network.find(asked, model_path), "onnx") if name == "network" else None
+    return PhaseSettings(
+        name, int(iterations) if iterations else None, interleave=grid == "interleave", network=network
+    )
 
 
 def measure(arguments, folder, instruments, network, ways, title):

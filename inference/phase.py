@@ -12,7 +12,7 @@ import numpy as np
 
 import data
 from common.cli import UserError
-from inference import streaming
+from inference import integration, streaming
 from inference.settings import PhaseSettings
 
 SEGMENT_FRAMES = 512
@@ -33,6 +33,7 @@ def with_phase(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:
     - `input`: the input's phase.
     - `griffinlim`: librosa's fast Griffin-Lim from random phases.
     - `griffinlim_input`: fast Griffin-Lim from the input's phase.
+    - `network`: fast Griffin-Lim from the phase that fits the derivatives that a network predicts.
 
     Args:
         blocks: tuples of magnitude and spectrum. The magnitude is that of the output, float32
@@ -49,6 +50,8 @@ def with_phase(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:
             yield apply_phase(magnitude, spectrum)
     elif settings.name == "griffinlim":
         yield from _estimate_from_random(blocks, settings)
+    elif settings.name == "network":
+        yield from _estimate_from_input(_integrated(blocks, settings), settings)
     else:
         yield from _estimate_from_input(blocks, settings)
 
@@ -138,6 +141,13 @@ def _restore_fixed(result: np.ndarray, start: np.ndarray, n_fixed: int) -> None:
     """Set the first frames and the lowest bins back to `start`, in place."""
     result[..., :n_fixed] = start[..., :n_fixed]
     result[:, :FIXED_BINS] = start[:, :FIXED_BINS]
+
+
+def _integrated(blocks: Blocks, settings: PhaseSettings) -> Blocks:
+    """Replace the input's phase by the one that fits a network's derivatives, except in the lowest bins."""
+    starts = ((apply_phase(magnitude, spectrum), spectrum) for magnitude, spectrum in blocks)
+    for start, _ in integration.integrate_blocks(starts, settings.network, settings.grids, FIXED_BINS):
+        yield np.abs(start), start
 
 
 def _estimate_from_input(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:

@@ -105,6 +105,28 @@ def _samples_before(hop_length: int) -> int:
     return data.N_FFT // 2 + data.HOP_LENGTH - hop_length
 
 
+def separate(array: np.ndarray, grids: int) -> np.ndarray:
+    """Make channels of grids.
+
+    Args:
+        array: [shape=(n_channels, n_bins, n_frames)].
+        grids: how many grids are interleaved.
+
+    Returns:
+        Array [shape=(n_channels * grids, n_bins, n_frames / grids)].
+    """
+    n_channels, n_bins, _ = array.shape
+    parts = np.moveaxis(array.reshape(n_channels, n_bins, -1, grids), -1, 1)
+    return parts.reshape(n_channels * grids, n_bins, -1)
+
+
+def interleave(array: np.ndarray, grids: int) -> np.ndarray:
+    """Invert `separate`."""
+    n_channels, n_bins, _ = array.shape
+    parts = np.moveaxis(array.reshape(n_channels // grids, grids, n_bins, -1), 1, -1)
+    return parts.reshape(n_channels // grids, n_bins, -1)
+
+
 def rechunk(
     blocks: Iterable[tuple[np.ndarray, ...]], size: int, lookahead: int = 0
 ) -> Iterator[tuple[tuple[np.ndarray, ...], bool]]:

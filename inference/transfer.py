@@ -178,31 +178,9 @@ def _transfer_grids(
     Yields:
         What `_transfer_frames` yields, interleaved again.
     """
-    separate = (tuple(_separate(array, grids) for array in block) for block in blocks)
+    separate = (tuple(streaming.separate(array, grids) for array in block) for block in blocks)
     for block in _transfer_frames(separate, predict_fn, overlap, batch_size):
-        yield tuple(_interleave(array, grids) for array in block)
-
-
-def _separate(array: np.ndarray, grids: int) -> np.ndarray:
-    """Make channels of grids.
-
-    Args:
-        array: [shape=(n_channels, n_bins, n_frames)].
-        grids: how many grids are interleaved.
-
-    Returns:
-        Array [shape=(n_channels * grids, n_bins, n_frames / grids)].
-    """
-    n_channels, n_bins, _ = array.shape
-    parts = np.moveaxis(array.reshape(n_channels, n_bins, -1, grids), -1, 1)
-    return parts.reshape(n_channels * grids, n_bins, -1)
-
-
-def _interleave(array: np.ndarray, grids: int) -> np.ndarray:
-    """Invert `_separate`."""
-    n_channels, n_bins, _ = array.shape
-    parts = np.moveaxis(array.reshape(n_channels // grids, grids, n_bins, -1), 1, -1)
-    return parts.reshape(n_channels // grids, n_bins, -1)
+        yield tuple(streaming.interleave(array, grids) for array in block)
 
 
 def _transfer_frames(

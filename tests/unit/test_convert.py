@@ -28,6 +28,11 @@ def parse(*words):
     return parser.parse_args(["--model", "m", "--input", "i", "--output", "o", *map(str, words)])
 
 
+def test_a_network_of_the_phase_needs_its_phase():
+    with pytest.raises(UserError, match="--phase network"):
+        convert_settings(parse("--phase_network", "folder"))
+
+
 def test_a_phase_that_was_removed_is_refused_in_one_line(capsys):
     with pytest.raises(SystemExit) as stop:
         parse("--phase", "admm")
