@@ -2,7 +2,8 @@
 """Cut audio into log-magnitude slices, the images that the networks see.
 
 Every WAV, FLAC or OGG file in --audios/<instrument>/ becomes <features>/<instrument>/<piece>_<index>.npy: float16,
-(256, 256, 1), in [0, 1], 2.97 s each. Other files are ignored.
+(256, 256, 1), in [0, 1], 2.97 s each. Other files are ignored. --phase makes slices that also hold the phase, for
+train_phase.py alone: (256, 256, 2).
 
 Example:
   python compute_features.py --audios audios --features features
@@ -22,6 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--jobs", type=cli.positive_int, help="files at a time (default: one a core)")
     cluster.add_scheduler_argument(who)
+    parser.add_argument("--phase", action="store_true", help="also store the phase, for train_phase.py")
     parser.add_argument("--overwrite", action="store_true", help="replace slices that exist")
     return parser.parse_args()
 
@@ -36,6 +38,7 @@ def main() -> int:
         Path(arguments.features_path),
         Workers(arguments.jobs, arguments.scheduler),
         arguments.overwrite,
+        arguments.phase,
     )
 
 

@@ -18,12 +18,11 @@ AMIN = 2.0**-16  # the smallest step of 16 bit, -96 dB
 SOUNDING_LEVEL = float(np.log1p(10 ** (-60 / 20) / AMIN) / np.log1p(1 / AMIN))
 
 SLICE_SHAPE = (N_BINS, SLICE_FRAMES, 1)  # frequency bin, frame, channel
+PHASE_SLICE_SHAPE = (N_BINS, SLICE_FRAMES, 2)  # the channels are log-magnitude, and phase in half turns
 SLICE_NAME = re.compile(r"(?P<piece>[^.].*)_(?P<index>\d{3,})\.npy", re.DOTALL)  # a name may hold a line break
 LONGEST_PIECE = 240  # bytes of a piece's name; names of files have 255 at most, and those of slices end in _000.npy
 
 WINDOW = np.hanning(N_FFT).astype(np.float32)
-# Sum of the squared windows over a sample, for the inverse; both halves of a frame overlap one neighbour each.
-_OVERLAP = WINDOW[:HOP_LENGTH] ** 2 + WINDOW[HOP_LENGTH:] ** 2
 _MAGNITUDE_SCALE = np.float32(2 / WINDOW.sum())  # a full-scale sine is 1
 _BLOCK_FRAMES = 4096
 
@@ -89,45 +88,52 @@ def istft(spectrogram: np.ndarray, n_samples: int) -> np.ndarray:
         float32 array [shape=(n_samples,)].
     """
     n_frames = spectrogram.shape[1]
-    audio = np.zeros((n_frames + 1, HOP_LENGTH), dtype=np.float32)
+    audio = np.zeros((n_frames + 1) * HOP_LENGTH, dtype=np.float32)
     for first in range(0, n_frames, _BLOCK_FRAMES):
-        halves = frame_halves(spectrogram[:, first : first + _BLOCK_FRAMES])
-        for offset, half in enumerate(halves):
-            audio[first + offset : first + offset + len(half)] += half
+        part = overlap_add(spectrogram[:, first : first + _BLOCK_FRAMES])
+        audio[first * HOP_LENGTH : first * HOP_LENGTH + len(part)] += part
     # Only one frame covers the first and the last half: they lie before the start and after the end.
-    return audio[1:-1].reshape(-1)[:n_samples]
+    return audio[HOP_LENGTH:-HOP_LENGTH][:n_samples]
 
 
-def frame_spectra(signal: np.ndarray) -> np.ndarray:
+def frame_spectra(signal: np.ndarray, hop_length: int = HOP_LENGTH) -> np.ndarray:
     """Compute the spectra of the frames that lie wholly inside a signal, the first at its start.
 
     Args:
         signal: float32 array [shape=(..., n_samples)].
+        hop_length: samples from one frame to the next.
 
     Returns:
         complex64 array [shape=(..., 513, n_frames)].
     """
     import scipy.fft  # takes 0.2 s to import, and most users of this module only need the constants
 
-    frames = np.lib.stride_tricks.sliding_window_view(signal, N_FFT, axis=-1)[..., ::HOP_LENGTH, :] * WINDOW
+    frames = np.lib.stride_tricks.sliding_window_view(signal, N_FFT, axis=-1)[..., ::hop_length, :] * WINDOW
     return np.swapaxes(scipy.fft.rfft(frames, axis=-1, overwrite_x=True), -1, -2)
 
 
-def frame_halves(spectrogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Invert `frame_spectra`: what each frame adds to the audio in its first and in its second half.
+def overlap_add(spectrogram: np.ndarray, hop_length: int = HOP_LENGTH) -> np.ndarray:
+    """Invert `frame_spectra` by least-squares overlap-add.
 
-    The audio between the starts of two frames is the first half of the later one plus the second half of the earlier.
+    The first and the last `N_FFT` - `hop_length` samples lack what frames before and after add to them.
 
     Args:
         spectrogram: complex64 array [shape=(..., 513, n_frames)], or its lower rows if the others are 0.
+        hop_length: samples from one frame to the next; a divisor of `N_FFT`, at most half of it.
 
     Returns:
-        Two float32 arrays [shape=(..., n_frames, 512)].
+        float32 array [shape=(..., (n_frames - 1) * hop_length + 1024)].
     """
     import scipy.fft
 
     frames = scipy.fft.irfft(np.swapaxes(spectrogram, -1, -2), N_FFT, axis=-1) * WINDOW
-    return frames[..., :HOP_LENGTH] / _OVERLAP, frames[..., HOP_LENGTH:] / _OVERLAP
+    frames /= np.tile((WINDOW**2).reshape(-1, hop_length).sum(axis=0), N_FFT // hop_length)  # of all that overlap
+    parts = frames.reshape(*frames.shape[:-1], -1, hop_length)  # (..., n_frames, n_parts, hop_length)
+    *shape, n_frames, n_parts, _ = parts.shape
+    audio = np.zeros((*shape, n_frames + n_parts - 1, hop_length), np.float32)
+    for index in range(n_parts):
+        audio[..., index : index + n_frames, :] += parts[..., index, :]
+    return audio.reshape(*shape, -1)
 
 
 def log_magnitude(spectrogram: np.ndarray) -> np.ndarray:
@@ -215,20 +221,25 @@ def from_network(image: np.ndarray) -> np.ndarray:
     return (image + 1) / 2
 
 
-def slices(audio: np.ndarray) -> Iterator[np.ndarray]:
+def slices(audio: np.ndarray, with_phase: bool = False) -> Iterator[np.ndarray]:
     """Yield the log-magnitude of audio in slices of 256 frames; the last one is padded with 0 (silence).
 
     Args:
         audio: float32 array [shape=(n_samples,)].
+        with_phase: whether the slices also hold the phase.
 
     Yields:
-        float32 arrays [shape=(256, 256, 1)] in [0, 1]; the axes are frequency bin, frame, channel.
+        float32 arrays [shape=(256, 256, 1)] in [0, 1]; the axes are frequency bin, frame, channel. With the phase
+        [shape=(256, 256, 2)]: the second channel is the angle of the STFT over π, in [-1, 1].
     """
     for _, spectrum in _spectra(audio):
-        image = log_magnitude(spectrum)
+        channels = [log_magnitude(spectrum)]
+        if with_phase:
+            channels.append(np.angle(spectrum[:N_BINS]) / np.float32(np.pi))
+        image = np.stack(channels, axis=-1)
         for first in range(0, image.shape[1], SLICE_FRAMES):
             part = image[:, first : first + SLICE_FRAMES]
-            yield np.pad(part, ((0, 0), (0, SLICE_FRAMES - part.shape[1])))[..., np.newaxis]
+            yield np.pad(part, ((0, 0), (0, SLICE_FRAMES - part.shape[1]), (0, 0)))
 
 
 def slice_path(folder: Path, piece: str, index: int) -> Path:

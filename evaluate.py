@@ -20,8 +20,9 @@ from common.device import add_gpu_argument, start_tensorflow
 from evaluation.settings import EvaluationSettings
 from inference.settings import PHASES, PhaseSettings, TransferSettings
 
+INTERLEAVE = {"no": (False,), "yes": (True,), "both": (False, True)}
 # Flags that do not change what is measured; the manifest records the models by their weights.
-_NOT_RECORDED = ("model", "output", "origin", "target", "reference", "gpu", "overwrite")
+_NOT_RECORDED = ("model", "output", "origin", "target", "reference", "gpu", "overwrite", "phase_network")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -40,10 +41,17 @@ def parse_arguments() -> argparse.Namespace:
         type=cli.comma_list(phase_name),
         help=f"phases to compare, of {' '.join(PHASES)} (default: {PhaseSettings().name})",
     )
+    add("--phase_network", metavar="FOLDER", help="folder of train_phase.py (default: phase/ beside the first model)")
     add(
         "--phase_iterations",
         type=cli.positive_int,
-        help="iterations of phases that are estimated (default: 8; griffinlim: 32)",
+        help="iterations of phases that are estimated (default: 8, interleaved 16; griffinlim: 32)",
+    )
+    add(
+        "--interleave",
+        choices=list(INTERLEAVE),
+        default="yes" if PhaseSettings().interleave else "no",
+        help="find phases with magnitudes every 256 samples, as --interleave of predict.py does; both: also without",
     )
     add(
         "--overlap",
@@ -92,6 +100,8 @@ def make_settings(arguments: argparse.Namespace) -> EvaluationSettings:
     for folder in arguments.dataset_path or [arguments.audios_path]:
         if not Path(folder).is_dir():
             raise UserError(f"{flag} {folder} is not a folder; it must hold <instrument>/<piece>")
+    if arguments.phase_network and "network" not in arguments.phase:
+        raise UserError("--phase_network needs --phase network")
     if Path(arguments.output).is_file():
         raise UserError(f"--output {arguments.output} is a file; it must be a folder")
     if arguments.midi_path and not Path(arguments.midi_path).is_dir():
@@ -103,7 +113,12 @@ def make_settings(arguments: argparse.Namespace) -> EvaluationSettings:
         output=Path(arguments.output),
         origin=arguments.origin,
         target=arguments.target,
-        phases=[PhaseSettings(name, arguments.phase_iterations, arguments.seed) for name in arguments.phase],
+        phases=[
+            PhaseSettings(name, arguments.phase_iterations, arguments.seed, interleave)
+            for name in arguments.phase
+            for interleave in INTERLEAVE[arguments.interleave]
+        ],
+        phase_network=arguments.phase_network,
         overlap=arguments.overlap,
         pieces=arguments.pieces,
         seconds=arguments.seconds,

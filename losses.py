@@ -103,6 +103,22 @@ def linear_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(true - ours)) / LINEAR_UNIT
 
 
+def direction_loss(target: tf.Tensor, generated: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """Compute the weighted mean of 1 - cos of the angles between vectors: blind to whole turns, and to lengths.
+
+    Args:
+        target: cosines and sines of the true angles, float32 (..., 2).
+        generated: vectors whose angles are compared with them, of the same shape.
+        weight: weight of each angle, float32 (...), at least 0.
+
+    Returns:
+        float32 scalar in [0, 2]: 0 if all are right, 1 for random angles.
+    """
+    length = tf.sqrt(tf.reduce_sum(tf.square(generated), axis=-1) + 1e-6)
+    cosine = tf.reduce_sum(target * generated, axis=-1) / length
+    return tf.reduce_sum(weight * (1 - cosine)) / (tf.reduce_sum(weight) + 1e-9)
+
+
 def r1_penalty(gradient: tf.Tensor, n_logits: tf.Tensor) -> tf.Tensor:
     """Compute half the mean square norm of the gradients of logits: R1 (Mescheder et al. 2018, eq. 9), gamma 1.
 

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 import data
+import phase_gradient
 from fast_layers import BatchNormalization, Conv2D, Conv2DTranspose, Dropout
 
 _ENCODER = [  # filters in units of base_filters, whether normalized; the shape afterwards, for base_filters 64
@@ -38,6 +39,7 @@ def Generator(
     dropout: float = 0.5,
     by_matmul: bool = False,
     sync_norm: bool = False,
+    n_channels: tuple[int, int] = (1, 1),
 ) -> keras.Model:
     """Build the U-Net (Isola et al. 2017, appendix 6.1.1): 256 × 256 down to 1 × 1 and up again, with skips.
 
@@ -49,12 +51,14 @@ def Generator(
         dropout: fraction that each of the decoder's first three layers drops in training; 0.5 is the paper's.
         by_matmul: whether some convolutions are computed as matrix products (`fast_layers`); the results are the same.
         sync_norm: whether normalization in training is over the batches of all devices, not over each by itself.
+        n_channels: channels of each input image, and of the output.
 
     Returns:
         Model of images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image.
     """
     options = {"random_init": random_init, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
-    inputs = [keras.Input(data.SLICE_SHAPE, name=name) for name in ("source", "style")[:n_inputs]]
+    shape = (*data.SLICE_SHAPE[:2], n_channels[0])
+    inputs = [keras.Input(shape, name=name) for name in ("source", "style")[:n_inputs]]
     x = layers.Concatenate(dtype=dtype)(inputs) if n_inputs > 1 else inputs[0]
 
     skips = []
@@ -65,9 +69,39 @@ def Generator(
         x = _upsample(x, f"up{number}", base_filters * factor, dropout if drops else None, options)
         x = layers.Concatenate(name=f"up{number}_skip", dtype=dtype)([x, skip])
 
-    x = _convolution(Conv2DTranspose, "last", 1, options, use_bias=True)(x)  # (batch, 256, 256, 1)
+    x = _convolution(Conv2DTranspose, "last", n_channels[1], options, use_bias=True)(x)  # (batch, 256, 256, 1)
     x = layers.Activation("tanh", name="generated", dtype="float32")(x)
     return keras.Model(inputs if n_inputs > 1 else inputs[0], x, name="generator")
+
+
+def PhaseNetwork(filters: int = 16, dtype: str = "float32", random_init: bool = True) -> keras.Model:
+    """Build a small convolutional network of the derivatives of a phase: five layers, no pooling.
+
+    Of its input, it looks at the target's magnitude alone. With the input's magnitude and derivatives it learned more
+    slowly (docs/phases.md).
+
+    Args:
+        filters: filters of each layer but the last; 16 gives 12,788 parameters.
+        dtype: a Keras precision such as "mixed_float16". The output is always float32.
+        random_init: whether the weights are drawn; otherwise they are 0, to be loaded.
+
+    Returns:
+        Model of `phase_gradient.network_input` (batch, 256, n_frames, 6) to (batch, 256, n_frames, 4): cosine and sine
+        of the instantaneous frequency and of the group delay, times any length.
+    """
+    inputs = keras.Input((data.N_BINS, None, phase_gradient.N_INPUTS), name="source")
+    x = inputs[..., :1]  # (batch, 256, n_frames, 1)
+    for number in range(1, 6):
+        n_filters = filters if number < 5 else phase_gradient.N_OUTPUTS
+        initializer = "glorot_uniform" if random_init else "zeros"
+        layer = layers.Conv2D(
+            n_filters, (5, 3), padding="same", kernel_initializer=initializer, name=f"conv{number}", dtype=dtype
+        )
+        x = layer(x)
+        if number < 5:
+            x = layers.ReLU(name=f"relu{number}", dtype=dtype)(x)
+    x = layers.Activation("linear", name="derivatives", dtype="float32")(x)  # (batch, 256, n_frames, 4)
+    return keras.Model(inputs, x, name="phase")
 
 
 def Discriminator(

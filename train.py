@@ -37,7 +37,7 @@ def main() -> int:
 
     from model import Discriminator, Generator
     from training import steps
-    from training.loop import LearningRate, Recipe
+    from training.recipe import LearningRate, Recipe
     from training.run import run
 
     def make_networks() -> dict[str, keras.Model]:

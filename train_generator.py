@@ -30,7 +30,7 @@ def main() -> int:
 
     from model import Generator
     from training import steps
-    from training.loop import LearningRate, Recipe
+    from training.recipe import LearningRate, Recipe
     from training.run import run
 
     recipe = Recipe(

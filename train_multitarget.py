@@ -76,7 +76,7 @@ def main() -> int:
 
     from model import Discriminator, Generator
     from training import steps
-    from training.loop import LearningRate, Recipe
+    from training.recipe import LearningRate, Recipe
     from training.run import run
 
     adversarial = not arguments.generator_alone

@@ -1,36 +1,61 @@
 #!/usr/bin/env python3
-"""Measure how good each phase is for the magnitudes that a network predicts, by target instrument, and its time.
+"""Measure the ways to a phase, for the magnitudes that a model predicts and for the true ones: docs/phases.md.
 
-The audio of the result is analyzed again and compared with the true target: by the mean absolute error on [-1, 1]; by
-the spectral convergence (the norm of the difference of magnitudes over that of the target's); and, for transients, by
-the correlation of the onset strength (librosa's) with the target's. Further columns hold the same for the true target's
-own magnitude.
+Each way is measured on the same excerpts, and compared with the first one by the mean difference over the pieces and
+its 95% bootstrap interval. Pitches and onsets are compared with those of the true target: F-measure of the pitches, and
+correlation of librosa's onset strength. Speed is processor time per second of audio, of the network and of the phase.
+
+A way is the name of a phase, /ITERATIONS if they are not the default, and +interleave for the finer grid.
 
 Example:
-  python benchmarks/bench_phases.py --model keyboard_acoustic_2_guitar_acoustic --audios_path audios
+  python benchmarks/bench_phases.py --model keyboard_acoustic_2_guitar_acoustic --audios_path test/8 test/11
 """
 
 import argparse
-import functools
+import os
+import sys
 import time
 from pathlib import Path
+
+if "--one_core" in sys.argv:  # before NumPy and onnxruntime count the cores
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import material
 import numpy as np
 
-SETTINGS = [
-    ("input", 1),
-    *((name, n) for name in ("griffinlim_input", "admm") for n in (4, 8, 16, 64)),
-    ("griffinlim", 32),
+WAYS = [
+    "griffinlim_input",
+    "input",
+    "griffinlim",
+    "griffinlim_input/16",
+    "input+interleave",
+    "griffinlim_input/8+interleave",
+    "griffinlim_input+interleave",
+    "griffinlim_input/32+interleave",
 ]
+METRICS = {  # title, digits, whether more is better
+    "mae": ("MAE", 4, False),
+    "lsd": ("log-spectral distance", 2, False),
+    "mrd": ("multi-resolution", 3, False),
+    "pitches": ("pitches kept", 3, True),
+    "onsets": ("onsets kept", 3, True),
+}
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, nargs="+", help="names or folders of models; multitarget ones too")
-    parser.add_argument("--audios_path", required=True, type=Path, help="what the models' slices were made from")
-    parser.add_argument("--pieces", type=int, default=8, help="how many of the validation pieces")
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument(
+        "--audios_path", required=True, nargs="+", type=Path, help="folders of <instrument>/<piece>.wav"
+    )
+    parser.add_argument("--way", nargs="+", default=WAYS, help=f"(default: {' '.join(WAYS)})")
+    parser.add_argument("--phase_network", help="folder of train_phase.py (default: phase/ beside the model)")
+    parser.add_argument("--pieces", type=int, default=8, help="how many pieces of each folder")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--start", type=float, default=5, help="where the excerpts begin, in seconds")
+    parser.add_argument("--truth_only", action="store_true", help="leave out the predicted magnitudes")
+    parser.add_argument("--one_core", action="store_true", help="compute on one core alone")
     return parser.parse_args()
 
 
@@ -38,95 +63,136 @@ def main():
     arguments = parse_arguments()
 
     from common import pretrained
-    from common.device import start_tensorflow
+    from inference import runtimes
 
-    device_name = start_tensorflow()
+    for name in arguments.model:
+        path = pretrained.find(name)
+        ways = {text: parse_way(text, arguments.phase_network, path) for text in arguments.way}
+        network = runtimes.load(path, "onnx", None)
+        from common.stored_generator import find_generator
+
+        config = find_generator(path).config
+        targets = [config["target"]] if isinstance(config["target"], str) else config["target"]
+        origin = config["origin"] if isinstance(config["origin"], str) else config["origin"][0]
+        for target in targets:
+            for folder in arguments.audios_path:
+                measure(arguments, folder, (origin, target), network, ways, f"{path.name}, {target}, {folder}")
+
+
+def parse_way(text, asked, model_path):
+    """Make the settings of a way, such as griffinlim_input/16+interleave."""
+    from inference import phase_network
+    from inference.settings import PhaseSettings
+
+    name, _, grid = text.partition("+")
+    name, _, iterations = name.partition("/")
+    network = phase_network.load(phase_network.find(asked, model_path), "onnx") if name == "network" else None
+    return PhaseSettings(
+        name, int(iterations) if iterations else None, interleave=grid == "interleave", network=network
+    )
+
+
+def measure(arguments, folder, instruments, network, ways, title):
+    """Measure all ways on the pieces of a folder, and print the tables."""
     import data
     from common import audio
-    from common.weights import load_generator
-    from inference.keras_network import make_predict_fn
     from inference.style import choose_slices
+    from inference.transfer import with_styles
 
-    def load(instrument, piece):
-        return audio.load_audio(arguments.audios_path / instrument / f"{piece}.wav")
+    paths = sorted(path.name for path in (folder / instruments[0]).glob("*.wav"))[: arguments.pieces]
+    first, length = (int(seconds * data.SAMPLE_RATE) for seconds in (arguments.start, arguments.seconds))
+    recordings = [
+        [audio.load_audio(folder / instrument / name)[first : first + length] for instrument in instruments]
+        for name in paths
+    ]
+    scores, seconds = {}, {}
+    for index, (source, target) in enumerate(recordings):
+        styles = None
+        if network.takes_style:  # of another piece
+            style = recordings[(index + 1) % len(recordings)][1]
+            styles = data.to_network(choose_slices(data.log_magnitude(data.stft(style)))[0])
+        predict_fn = None if arguments.truth_only else with_styles(network.infer, styles)
+        for key, values in measure_piece(source, target, predict_fn, ways, seconds).items():
+            scores.setdefault(key, []).append(values)
+    total = sum(len(source) for source, _ in recordings) / data.SAMPLE_RATE
+    about = f"{title}: {len(recordings)} excerpts of {arguments.seconds:g} s"
+    for kind in ("predicted", "true"):
+        rows = [
+            row(way, scores[kind, way], scores[kind, arguments.way[0]], seconds[way] / total)
+            for way in ways
+            if (kind, way) in scores
+        ]
+        if rows:
+            material.table(f"{about}, {kind} magnitude", rows)
 
-    length = int(arguments.seconds * data.SAMPLE_RATE)
-    for name in arguments.model:
-        generator, config = load_generator(pretrained.find(name))
-        origin = config["origin"] if isinstance(config["origin"], str) else config["origin"][0]
-        targets = [config["target"]] if isinstance(config["target"], str) else config["target"]
-        validation_pieces = config["data"]["validation_pieces"]
-        for target in targets:
-            styles = None
-            if config["model"]["n_inputs"] == 2:
-                log_magnitude = data.log_magnitude(data.stft(load(target, validation_pieces[-1])))
-                styles = data.to_network(choose_slices(log_magnitude)[0])
-            predict_fn = make_predict_fn(generator, styles)
-            pieces = validation_pieces[: arguments.pieces]
-            recordings = [(load(origin, piece)[:length], load(target, piece)[:length]) for piece in pieces]
-            rows = [measure(*settings, predict_fn, recordings) for settings in SETTINGS]
-            title = f"{target}: {len(recordings)} validation pieces of {arguments.seconds:g} s"
-            material.table(f"{title}, {Path(name).name}, on {device_name}", rows)
 
-
-def measure(name, iterations, predict_fn, recordings):
-    """Convert recordings (source, target) with a phase; return their mean scores, a row of the table."""
+def measure_piece(source, target, predict_fn, ways, seconds):
+    """Score all ways on a recording: dict of (kind, way) to dict of metric to value; adds to `seconds` by way."""
     import data
-    from inference.settings import PhaseSettings, TransferSettings
-    from inference.transfer import transfer_audio
+    from inference.transfer import analyze, resynthesize, transfer_log_magnitude
 
-    settings = TransferSettings(PhaseSettings(name, iterations))
-    # All slices in one batch, so that a function can return the target's own in place of a network.
-    whole = settings._replace(overlap=0, batch_size=10**6)
-    predicted_scores, true_scores, seconds, n_samples = [], [], 0.0, 0
-    for source, target in recordings:
-        started = time.perf_counter()
-        result = transfer_audio(source[np.newaxis], data.SAMPLE_RATE, predict_fn, settings)[0]
-        seconds += time.perf_counter() - started
-        n_samples += len(source)
-        predicted_scores.append(score(result, target))
-        true_fn = functools.partial(slices_of, data.log_magnitude(data.stft(target)))
-        result = transfer_audio(source[np.newaxis], data.SAMPLE_RATE, true_fn, whole)[0]
-        true_scores.append(score(result, target))
-    mae, convergence, transients = np.mean(predicted_scores, axis=0)
-    true_mae, true_convergence, _ = np.mean(true_scores, axis=0)
-    return {
-        "phase": name,
-        "iterations": iterations if name != "input" else "",
-        "MAE": f"{mae:.4f}",
-        "spectral convergence": f"{convergence:.3f}",
-        "transients": f"{transients:.3f}",
-        "s a minute": f"{60 * seconds * data.SAMPLE_RATE / n_samples:.2f}",
-        "MAE, true magnitude": f"{true_mae:.4f}",
-        "convergence, true magnitude": f"{true_convergence:.3f}",
-    }
+    prepared, scores, score = {}, {}, make_score(target)
+    for way, phase in ways.items():
+        if phase.grids not in prepared:
+            spectrum, true_spectrum = analyze(source, phase), analyze(target, phase)
+            started, generated = time.process_time(), None
+            if predict_fn:
+                generated = transfer_log_magnitude(data.log_magnitude(spectrum), predict_fn, grids=phase.grids)
+            prepared[phase.grids] = (
+                spectrum,
+                data.log_magnitude(true_spectrum),
+                generated,
+                time.process_time() - started,
+            )
+        spectrum, true_image, generated, network_seconds = prepared[phase.grids]
+        started = time.process_time()
+        audio = resynthesize(true_image, spectrum, len(source), phase)
+        seconds[way] = seconds.get(way, 0) + network_seconds + time.process_time() - started
+        scores["true", way] = score(audio)
+        if predict_fn:
+            scores["predicted", way] = score(resynthesize(generated, spectrum, len(source), phase))
+    return scores
 
 
-def score(audio, target):
-    """Compute the mean absolute error, the spectral convergence, and the correlation of onset strengths."""
+def make_score(target):
+    """Make the function that scores audio against a target."""
     import librosa
 
     import data
+    from evaluation import metrics
 
-    spectrum, true_spectrum = data.stft(audio), data.stft(target)
-    mae = 2 * np.abs(data.log_magnitude(spectrum) - data.log_magnitude(true_spectrum)).mean()
-    magnitude, true_magnitude = (np.abs(each[: data.N_BINS]) for each in (spectrum, true_spectrum))
-    convergence = np.linalg.norm(magnitude - true_magnitude) / np.linalg.norm(true_magnitude)
-    onsets = [
-        librosa.onset.onset_strength(y=signal, sr=data.SAMPLE_RATE, hop_length=data.HOP_LENGTH)
-        for signal in (audio, target)
-    ]
-    return mae, convergence, np.corrcoef(*onsets)[0, 1]
+    def onset_strength(audio):
+        return librosa.onset.onset_strength(y=audio, sr=data.SAMPLE_RATE, hop_length=data.HOP_LENGTH)
+
+    image, pitches, onsets = data.log_magnitude(data.stft(target)), metrics.pitches(target), onset_strength(target)
+
+    def score(audio):
+        result = data.log_magnitude(data.stft(audio))
+        magnitudes = data.expand_magnitude(result), data.expand_magnitude(image)
+        return {
+            "mae": metrics.mean_absolute_error(result, image),
+            "lsd": metrics.log_spectral_distance(*magnitudes),
+            "mrd": metrics.multi_resolution_distance(audio, target),
+            "pitches": metrics.pitch_f_measure(metrics.pitches(audio), pitches),
+            "onsets": float(np.corrcoef(onset_strength(audio), onsets)[0, 1]),
+        }
+
+    return score
 
 
-def slices_of(log_magnitude, sources):
-    """Cut a log-magnitude into as many slices as there are sources, in the range of the network."""
-    import data
+def row(way, scores, reference, seconds):
+    """Make a row of a table: means, and differences from the reference with their intervals."""
+    from evaluation.intervals import bootstrap_interval
 
-    width = data.SLICE_FRAMES
-    padded = np.pad(log_magnitude, ((0, 0), (0, width)))
-    slices = [padded[:, width * k : width * (k + 1), np.newaxis] for k in range(len(sources))]
-    return data.to_network(np.stack(slices))
+    cells = {"way": way}
+    for name, (title, digits, _) in METRICS.items():
+        values, others = (np.array([piece[name] for piece in each]) for each in (scores, reference))
+        cells[title] = f"{np.nanmean(values):.{digits}f}"
+        if scores is not reference:
+            mean, low, high = bootstrap_interval(values - others, 0)
+            cells[title] += f" ({mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}])"
+    cells["s per s"] = f"{seconds:.3f}"
+    return cells
 
 
 if __name__ == "__main__":

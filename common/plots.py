@@ -18,6 +18,9 @@ LABELS = {
     "gen_mae": "generator MAE",
     "gen_loss": "joint loss (generator)",
     "disc_loss": "discriminator loss",
+    "phase_error": "error of both derivatives",
+    "frequency_error": "error of the instantaneous frequency",
+    "delay_error": "error of the group delay",
     "sound": "sound score",
 }
 _COLOR_MAP = "magma"
@@ -57,6 +60,38 @@ def save_spectrograms(path: Path, rows: Sequence[Mapping[str, np.ndarray]], titl
     figure.colorbar(picture, cax=bar, label="log-magnitude")
     if title:
         figure.suptitle(_printable(title), y=1 - 0.15 / height, va="top", parse_math=False)
+    _save(figure, path, dpi=100)
+
+
+def save_derivatives(path: Path, rows: Sequence[Mapping[str, np.ndarray]], title: str | None = None) -> None:
+    """Draw derivatives of phases side by side, on a cyclic color scale: -π and π have the same color.
+
+    Args:
+        path: the PNG file.
+        rows: list of dicts of title to float array [shape=(n_bins, n_frames)] in [-π, π], all of the same length.
+        title: a line above all of them.
+    """
+    figure = Figure(figsize=(2.6 * len(rows[0]) + 0.8, 2.4 * len(rows) + 0.3), layout="constrained")
+    axes = figure.subplots(len(rows), len(rows[0]), sharex=True, sharey=True, squeeze=False)
+    for row, row_axes in zip(rows, axes, strict=True):
+        for axis, (name, image) in zip(row_axes, row.items(), strict=True):
+            n_bins, n_frames = image.shape
+            extent = (
+                0,
+                n_frames * data.HOP_LENGTH / data.SAMPLE_RATE,
+                0,
+                n_bins * data.SAMPLE_RATE / data.N_FFT / 1000,
+            )
+            picture = axis.imshow(
+                image, origin="lower", aspect="auto", cmap="twilight", vmin=-np.pi, vmax=np.pi, extent=extent
+            )
+            axis.set_title(_printable(name), parse_math=False)
+        row_axes[0].set_ylabel("frequency (kHz)")
+    for axis in axes[-1]:
+        axis.set_xlabel("time (s)")
+    figure.colorbar(picture, ax=axes, label="radians")
+    if title:
+        figure.suptitle(_printable(title), parse_math=False)
     _save(figure, path, dpi=100)
 
 

@@ -12,11 +12,14 @@ import tensorflow as tf
 import data
 from common.cli import UserError
 from common.processor import available_cores
-from dataset.slice_pairs import HEADER, SLICE_BYTES, SlicePairs
+from dataset.slice_format import MAGNITUDE
+from dataset.slice_pairs import SlicePairs
 
 _BLOCK_PAIRS = 64  # that a thread compares at a time
 _BITS_OF_ONE = 0x3C00  # as float16
-_REASON = "no float16 slice of (256, 256, 1) in [0, 1]; make it again (compute_features.py --overwrite)"
+HEADER, SLICE_BYTES = MAGNITUDE.header, MAGNITUDE.n_bytes
+REASON_END = "make it again (compute_features.py --overwrite)"
+_REASON = f"no float16 slice of (256, 256, 1) in [0, 1]; {REASON_END}"
 
 
 class SliceError(OSError):
@@ -113,7 +116,7 @@ def checked(batches: Iterable[Any]) -> Iterator[Any]:
     try:
         yield from batches
     except tf.errors.InvalidArgumentError as error:  # of the assertion in `_read_slice`, or a defect
-        named = re.search(rf"\[(.*: {re.escape(_REASON)})\]", error.message, re.DOTALL)
+        named = re.search(rf"\[(.*: no .*{re.escape(REASON_END)})\]", error.message, re.DOTALL)
         if not named:
             raise
         raise SliceError(named[1]) from None

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from common.cli import UserError
-from dataset import input_pipeline
+from dataset import input_pipeline, phase_slices
 from dataset.augment import make_augment
+from dataset.slice_format import MAGNITUDE, WITH_PHASE
 from dataset.slice_pairs import SlicePairs, find_pairs, fingerprint, recorded_sounding, split_pieces
 from dataset.style_pool import StylePool
 
@@ -32,6 +33,7 @@ class DatasetSettings(NamedTuple):
         augment: whether the sources of training batches are changed at random (see augment.py).
         worker: index of this machine, of several that train together.
         n_workers: number of machines; each reads its part of every batch, by position.
+        with_phase: whether the slices hold a phase, too.
     """
 
     dataset_paths: list[str]
@@ -44,6 +46,7 @@ class DatasetSettings(NamedTuple):
     augment: bool = False
     worker: int = 0
     n_workers: int = 1
+    with_phase: bool = False
 
 
 class PreviewSlice(NamedTuple):
@@ -111,7 +114,9 @@ class PairedDataset:
         """
         self._settings = settings
         self.targets = list(dict.fromkeys(target for _, target in settings.instrument_pairs))
-        tables, self.notices = find_pairs(settings.dataset_paths, settings.instrument_pairs)
+        kind = WITH_PHASE if settings.with_phase else MAGNITUDE
+        self._reader = phase_slices if settings.with_phase else input_pipeline
+        tables, self.notices = find_pairs(settings.dataset_paths, settings.instrument_pairs, kind)
         pieces = {piece for table in tables for piece in table.pieces}
         self.train_pieces, self.validation_pieces = split_pieces(
             pieces, settings.validation_split, settings.seed, least=2 if settings.with_style else 1
@@ -136,7 +141,7 @@ class PairedDataset:
         columns = self._columns(self.train, order, [settings.seed, epoch, 1])
         own = np.arange(len(order)).reshape(self.steps, settings.n_workers, -1)[first_step:, settings.worker].ravel()
         columns = [column[own] for column in columns]
-        batches = input_pipeline.batches(columns, settings.batch_size // settings.n_workers, drop_remainder=True)
+        batches = self._reader.batches(columns, settings.batch_size // settings.n_workers, drop_remainder=True)
         if not settings.augment:
             return input_pipeline.checked(batches)
         augment = make_augment(settings.seed, epoch, settings.worker, settings.n_workers)
@@ -160,10 +165,15 @@ class PairedDataset:
         if not len(own):
             return iter(())
         columns = [column[own] for column in columns]
-        return input_pipeline.checked(input_pipeline.batches(columns, settings.batch_size // settings.n_workers))
+        return input_pipeline.checked(self._reader.batches(columns, settings.batch_size // settings.n_workers))
 
     def unchanged_errors(self) -> dict[str, float]:
-        """Compute the validation errors of the unchanged source: dict of metric, as in the history, to float."""
+        """Compute the validation errors of the unchanged source: dict of metric, as in the history, to float.
+
+        Slices that hold a phase have none here.
+        """
+        if self._settings.with_phase:
+            return {}
         errors = input_pipeline.unchanged_errors(self.validation.sources, self.validation.targets)
         result = {"gen_mae_val": float(errors.mean())}
         if self._settings.with_style:
@@ -175,8 +185,11 @@ class PairedDataset:
         """Compute the mean spectral difference of the training pairs, for evaluations.
 
         Returns:
-            dict of "<origin>/<target>" to 256 numbers, on the scale of the log-magnitude.
+            dict of "<origin>/<target>" to 256 numbers, on the scale of the log-magnitude; empty for slices that hold a
+            phase.
         """
+        if self._settings.with_phase:
+            return {}
         side, result, first = self.train, {}, 0
         for (origin, target), count in zip(self._settings.instrument_pairs, side.counts, strict=True):
             rows = slice(first, first + count)
@@ -195,7 +208,7 @@ class PairedDataset:
             first = sum(side.counts[:number])
             piece = side.pieces[first]
             rows = first + np.flatnonzero(side.pieces[first : first + side.counts[number]] == piece)
-            row = rows[np.argmax(input_pipeline.load_slices(side.sources[rows]).mean(axis=(1, 2, 3)))]
+            row = rows[np.argmax(self._reader.load_slices(side.sources[rows])[..., 0].mean(axis=(1, 2)))]
             rng = np.random.default_rng([self._settings.seed, 0, 3])
             style = str(side.pools[index].draw(side.pieces[[row]], rng)[0]) if side.pools else None
             paths = str(side.sources[row]), style, str(side.targets[row])

@@ -1,31 +1,18 @@
 """Pairs of slice files: found in data sets, split by piece, and traced back to the audio that they were made from."""
 
 import hashlib
-import io
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 import data
 from common import storage
 from common.cli import UserError
+from dataset.slice_format import MAGNITUDE, SliceFormat
 
 MANIFEST_NAME = "features.json"  # in a data set: what belongs to it, and where it comes from
-
-
-def _make_header() -> bytes:
-    """Return what a .npy file of this shape and type begins with, whatever NumPy version wrote it."""
-    file = io.BytesIO()
-    np.save(file, np.empty(data.SLICE_SHAPE, np.float16))
-    return file.getvalue()[: file.getvalue().index(b"\n") + 1]
-
-
-HEADER = _make_header()
-SLICE_BYTES = len(HEADER) + 2 * int(np.prod(data.SLICE_SHAPE))
 
 
 class SlicePairs(NamedTuple):
@@ -51,13 +38,16 @@ class SlicePairs(NamedTuple):
 
 
 def find_pairs(
-    dataset_paths: Iterable[str | Path], instrument_pairs: Sequence[tuple[str, str]]
+    dataset_paths: Iterable[str | Path],
+    instrument_pairs: Sequence[tuple[str, str]],
+    kind: SliceFormat = MAGNITUDE,
 ) -> tuple[list[SlicePairs], list[str]]:
     """Match the slices of pairs of instruments by piece and index, in one or several data sets.
 
     Args:
         dataset_paths: folders that compute_features.py wrote.
         instrument_pairs: list of (origin, target), instrument names.
+        kind: what the slices hold.
 
     Returns:
         The pairs for each of `instrument_pairs`, in the order of folder, piece and index; and a list of messages about
@@ -72,7 +62,7 @@ def find_pairs(
     notices: list[str] = []
     for dataset_path in dataset_paths:
         instruments = dict.fromkeys(instrument for pair in instrument_pairs for instrument in pair)
-        slices = {instrument: _usable_slices(dataset_path, instrument, notices) for instrument in instruments}
+        slices = {instrument: _usable_slices(dataset_path, instrument, kind, notices) for instrument in instruments}
         for (origin, target), table in zip(instrument_pairs, tables, strict=True):
             n_shared = _pair(slices[origin], slices[target], table)
             for name, partner in ((origin, target), (target, origin)):
@@ -174,20 +164,6 @@ def is_entry(entry: Any) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("slices"), int)
 
 
-def is_slice(entry: os.DirEntry) -> bool:
-    """Tell whether a file is a slice: float16, (256, 256, 1), in C order, of the right size.
-
-    The values are not read; the input pipeline checks them.
-    """
-    if not entry.is_file():  # a pipe would block, a dead link cannot be opened
-        return False
-    descriptor = os.open(entry.path, os.O_RDONLY)  # half the time of a file object
-    try:
-        return os.fstat(descriptor).st_size == SLICE_BYTES and os.read(descriptor, len(HEADER)) == HEADER
-    finally:
-        os.close(descriptor)
-
-
 def recorded_sounding(paths: Iterable[str]) -> list[float] | None:
     """Return the fraction of the frames of each slice that sound, as compute_features.py recorded it.
 
@@ -217,7 +193,9 @@ def recorded_sounding(paths: Iterable[str]) -> list[float] | None:
     return fractions
 
 
-def _usable_slices(dataset_path: Path, instrument: str, notices: list[str]) -> dict[str, dict[int, str]]:
+def _usable_slices(
+    dataset_path: Path, instrument: str, kind: SliceFormat, notices: list[str]
+) -> dict[str, dict[int, str]]:
     """Find the slices of an instrument that belong and can be read: dict of piece to dict of index to path."""
     if not dataset_path.is_dir():
         raise UserError(f"--dataset_path {dataset_path} is not a folder; compute_features.py makes one")
@@ -234,15 +212,16 @@ def _usable_slices(dataset_path: Path, instrument: str, notices: list[str]) -> d
         for index, entry in entries.items():
             if n_listed is not None and index >= n_listed:
                 n_strangers += 1
-            elif is_slice(entry):
+            elif kind.is_slice(entry):
                 slices.setdefault(piece, {})[index] = entry.path
             else:
                 damaged.append(entry.path)
     folder = dataset_path / instrument
     if damaged:
         notices.append(
-            f"{folder}: {len(damaged)} files are no float16 slices of (256, 256, 1) and are left out "
-            f"({Path(min(damaged)).name}{', …' if len(damaged) > 1 else ''}); compute_features.py makes them again"
+            f"{folder}: {len(damaged)} files are no float16 slices of {kind.shape} and are left out "
+            f"({Path(min(damaged)).name}{', …' if len(damaged) > 1 else ''}); compute_features.py{kind.flag} makes "
+            "them again"
         )
     if n_strangers:
         notices.append(

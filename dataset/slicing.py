@@ -14,7 +14,8 @@ import data
 from common import audio, failures, storage
 from common.cli import UserError, report_failures
 from common.workers import Pool, Workers
-from dataset.slice_pairs import MANIFEST_NAME, is_entry, is_slice
+from dataset.slice_format import MAGNITUDE, WITH_PHASE, SliceFormat
+from dataset.slice_pairs import MANIFEST_NAME, is_entry
 
 AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg")
 
@@ -23,7 +24,9 @@ Failures = list[tuple[str, str]]  # file and reason
 Slices = dict[str, dict[str, dict[int, os.DirEntry]]]  # instrument to piece to index to file
 
 
-def compute_features(audios_path: Path, features_path: Path, workers: Workers, overwrite: bool) -> int:
+def compute_features(
+    audios_path: Path, features_path: Path, workers: Workers, overwrite: bool, with_phase: bool = False
+) -> int:
     """Cut the audio below a folder into slices, skipping files whose slices are complete.
 
     Args:
@@ -32,6 +35,7 @@ def compute_features(audios_path: Path, features_path: Path, workers: Workers, o
         workers: who cuts the files.
         overwrite: whether slices that are there may be replaced. Those that the replaced run made of audio that is not
             there any more are removed.
+        with_phase: whether the slices also hold the phase.
 
     Returns:
         The script's exit status: 1 if a file could not be cut.
@@ -42,12 +46,21 @@ def compute_features(audios_path: Path, features_path: Path, workers: Workers, o
     """
     found, failed = find_audio(audios_path)
     with storage.lock(features_path), Pool(workers, features_path) as pool:
-        return _fill(found, failed, features_path, pool, overwrite)
+        kind = WITH_PHASE if with_phase else MAGNITUDE
+        manifest = _open_manifest(features_path, kind, overwrite)
+        return _fill(found, failed, features_path, pool, manifest, kind, overwrite)
 
 
-def _fill(found: dict[Key, Path], failed: Failures, features_path: Path, pool: Pool, overwrite: bool) -> int:
+def _fill(
+    found: dict[Key, Path],
+    failed: Failures,
+    features_path: Path,
+    pool: Pool,
+    manifest: storage.Manifest,
+    kind: SliceFormat,
+    overwrite: bool,
+) -> int:
     """Do what `compute_features` does, in a folder that is locked."""
-    manifest = _open_manifest(features_path, overwrite)
     keys = {"/".join(key): key for key in found}
     slices = _find_slices(features_path, {*keys, *manifest.entries, *manifest.replaced["entries"]})
     if not overwrite:
@@ -57,7 +70,7 @@ def _fill(found: dict[Key, Path], failed: Failures, features_path: Path, pool: P
     def is_complete(name: str, entry: dict) -> bool:
         instrument, piece = keys[name]
         files = slices[instrument].get(piece, {})
-        return set(files) == set(range(entry["slices"])) and all(map(is_slice, files.values()))
+        return set(files) == set(range(entry["slices"])) and all(map(kind.is_slice, files.values()))
 
     fingerprints = {}
     for name, key in keys.items():
@@ -71,7 +84,7 @@ def _fill(found: dict[Key, Path], failed: Failures, features_path: Path, pool: P
     manifest.save()
     pending.sort(key=lambda name: -fingerprints[name][0])  # long files first, so that no thread ends with one
     calls = {
-        name: (keys[name][1], found[keys[name]].absolute(), (features_path / keys[name][0]).absolute())
+        name: (keys[name][1], found[keys[name]].absolute(), (features_path / keys[name][0]).absolute(), kind)
         for name in pending
     }
 
@@ -142,20 +155,21 @@ def find_audio(audios_path: Path) -> tuple[dict[Key, Path], Failures]:
     return found, failed
 
 
-def compute_slices(piece: str, path: Path, folder: Path) -> list[int] | str:
+def compute_slices(piece: str, path: Path, folder: Path, kind: SliceFormat = MAGNITUDE) -> list[int] | str:
     """Write the slices of one audio file.
 
     Args:
         piece: its name.
         path: the audio file.
         folder: where the slices go.
+        kind: what they hold.
 
     Returns:
         The number of frames that sound in each slice, or the reason why there are none.
     """
     try:
         n_sounding = []
-        for index, image in enumerate(data.slices(audio.load_audio(path))):
+        for index, image in enumerate(data.slices(audio.load_audio(path), kind == WITH_PHASE)):
             image = image.astype(np.float16, order="C")  # the only order that training reads
             slice_path = data.slice_path(folder, piece, index)
             with storage.atomic_write(slice_path, durable=False) as partial, open(partial, "wb") as file:
@@ -168,7 +182,7 @@ def compute_slices(piece: str, path: Path, folder: Path) -> list[int] | str:
         return failures.describe(error, folder)
 
 
-def _open_manifest(features_path: Path, overwrite: bool) -> storage.Manifest:
+def _open_manifest(features_path: Path, kind: SliceFormat, overwrite: bool) -> storage.Manifest:
     """Open features.json.
 
     Raises:
@@ -178,7 +192,7 @@ def _open_manifest(features_path: Path, overwrite: bool) -> storage.Manifest:
         "sample_rate": data.SAMPLE_RATE,
         "n_fft": data.N_FFT,
         "hop_length": data.HOP_LENGTH,
-        "shape": data.SLICE_SHAPE,
+        "shape": kind.shape,
         "amin": data.AMIN,
     }
     manifest = storage.Manifest(features_path / MANIFEST_NAME, settings, overwrite)

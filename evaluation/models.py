@@ -1,5 +1,6 @@
 """The models that are evaluated: loaded, named, and turned into functions of images."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from common.cli import UserError
 from common.pretrained import GENERATOR_NAME
 from common.weights import load_generator
 from evaluation.pairs import RecordingPair, read_pair
+from evaluation.settings import EvaluationSettings
+from inference import phase_network
 from inference.keras_network import make_predict_fn
 from inference.style import choose_slices
 from inference.transfer import PredictFn
@@ -60,6 +63,21 @@ def load_models(paths: Sequence[str | Path], origin: str | None = None, target: 
     while len({path.parts[-depth:] for path in paths}) < len(paths):
         depth += 1
     return [_load_model(path, "/".join(path.parts[-depth:]), origin, target) for path in paths]
+
+
+def load_phase_network(settings: EvaluationSettings) -> EvaluationSettings:
+    """Load the network of the phase if a phase needs it, and record its weights.
+
+    Raises:
+        UserError: if there is no such network.
+    """
+    if all(phase.name != "network" for phase in settings.phases):
+        return settings
+    folder = phase_network.find(settings.phase_network, settings.model_paths[0])
+    infer = phase_network.load(folder, "tensorflow")
+    weights = hashlib.sha256((folder / phase_network.WEIGHTS_NAME).read_bytes()).hexdigest()
+    phases = [phase._replace(network=infer) if phase.name == "network" else phase for phase in settings.phases]
+    return dataclasses.replace(settings, phases=phases, recorded={**settings.recorded, "phase_network": weights})
 
 
 def _load_model(path: Path, label: str, origin: str | None, target: str | None) -> Model:

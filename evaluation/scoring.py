@@ -15,7 +15,7 @@ from evaluation.intervals import Interval, bootstrap_interval
 from evaluation.measures import FRECHET, METRICS, piece_metrics
 from evaluation.notes import Judge
 from inference.settings import PhaseSettings
-from inference.transfer import PredictFn, resynthesize, transfer_log_magnitude
+from inference.transfer import PredictFn, analyze, plain_frames, resynthesize, transfer_log_magnitude
 
 INPUT, EQUALIZER, TRUTH = "input unchanged", "fixed equalizer", "true magnitude"
 TARGET = "true target"
@@ -96,21 +96,27 @@ def run_systems(
     Yields:
         The output of each system.
     """
-    spectrum = data.stft(source)
-    image, target_image = data.log_magnitude(spectrum), data.log_magnitude(data.stft(target))
     input_phase = PhaseSettings("input")
+    grids = {phase.grids: phase for phase in (input_phase, *phases)}
+    spectra = {number: analyze(source, phase) for number, phase in grids.items()}
+    images = {number: data.log_magnitude(spectrum) for number, spectrum in spectra.items()}
+    targets = {number: data.log_magnitude(analyze(target, phase)) for number, phase in grids.items()}
 
     def make_output(system: str, log_magnitude: np.ndarray, phase: PhaseSettings) -> Output:
-        return Output(system, log_magnitude, resynthesize(log_magnitude, spectrum, len(source), phase))
+        audio = resynthesize(log_magnitude, spectra[phase.grids], len(source), phase)
+        return Output(system, plain_frames(log_magnitude, data.count_frames(len(source)), phase), audio)
 
-    yield Output(INPUT, image, source)
-    yield make_output(EQUALIZER, np.clip(image + difference[:, np.newaxis], 0, 1), input_phase)
-    for phase in (input_phase, *(phase for phase in phases if phase.name != input_phase.name)):
-        yield make_output(f"{TRUTH}, {phase.name}", target_image, phase)
+    yield Output(INPUT, images[1], source)
+    yield make_output(EQUALIZER, np.clip(images[1] + difference[:, np.newaxis], 0, 1), input_phase)
+    for phase in {phase.label: phase for phase in (input_phase, *phases)}.values():
+        yield make_output(f"{TRUTH}, {phase.label}", targets[phase.grids], phase)
     for label, predict_fn in predict_fns.items():
-        generated = transfer_log_magnitude(image, predict_fn, overlap)
+        numbers = {phase.grids for phase in phases}
+        generated = {
+            number: transfer_log_magnitude(images[number], predict_fn, overlap, grids=number) for number in numbers
+        }
         for phase in phases:
-            yield make_output(f"{label}, {phase.name}", generated, phase)
+            yield make_output(f"{label}, {phase.label}", generated[phase.grids], phase)
 
 
 def system_names(labels: Iterable[str], phases: Sequence[PhaseSettings]) -> list[str]:
@@ -120,8 +126,8 @@ def system_names(labels: Iterable[str], phases: Sequence[PhaseSettings]) -> list
         labels: the models.
         phases: the phases to compare.
     """
-    truths = dict.fromkeys(["input", *(phase.name for phase in phases)])
-    models = [f"{label}, {phase.name}" for label in labels for phase in phases]
+    truths = dict.fromkeys(["input", *(phase.label for phase in phases)])
+    models = [f"{label}, {phase.label}" for label in labels for phase in phases]
     return [INPUT, EQUALIZER, *(f"{TRUTH}, {name}" for name in truths), *models]
 
 

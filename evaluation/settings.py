@@ -19,6 +19,7 @@ class EvaluationSettings:
         origin: the one instrument to convert from; None for all that the models know.
         target: the one instrument to convert to; None for all that the models know.
         phases: the phases to compare.
+        phase_network: folder of the network of the phase; None for the one beside the first model.
         overlap: frames that neighboring slices share, 0 to 128.
         pieces: largest number of pieces; None for all.
         seconds: largest length of each piece.
@@ -38,6 +39,7 @@ class EvaluationSettings:
     origin: str | None
     target: str | None
     phases: list[PhaseSettings]
+    phase_network: str | None
     overlap: int
     pieces: int | None
     seconds: float

@@ -44,10 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--high_band", choices=HIGH_BANDS, default=transfer.high_band, help="what sounds above 11 kHz")
     add("--phase", choices=PHASES, default=transfer.phase.name, help="how the phase is found")
+    add("--phase_network", metavar="FOLDER", help="folder of train_phase.py (default: phase/ in the model's folder)")
     add(
         "--phase_iterations",
         type=cli.positive_int,
-        help="iterations of phases that are estimated (default: 8; griffinlim: 32)",
+        help="iterations of phases that are estimated (default: 8, with --interleave 16; griffinlim: 32)",
+    )
+    add(
+        "--interleave",
+        type=cli.boolean,
+        nargs="?",
+        const=True,
+        default=transfer.phase.interleave,
+        metavar="true|false",
+        help="also run the network on the recording shifted by 256 samples, and find the phase on the finer grid",
     )
     add(
         "--overlap",
@@ -86,10 +96,16 @@ def add_style_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def convert_settings(arguments: argparse.Namespace) -> ConvertSettings:
-    """Convert what `add_arguments` parsed into settings."""
-    phase = PhaseSettings(arguments.phase, arguments.phase_iterations, arguments.seed)
+    """Convert what `add_arguments` parsed into settings.
+
+    Raises:
+        UserError: if a network of the phase is named that no phase needs.
+    """
+    if arguments.phase_network and arguments.phase != "network":
+        raise UserError("--phase_network needs --phase network")
+    phase = PhaseSettings(arguments.phase, arguments.phase_iterations, arguments.seed, arguments.interleave)
     transfer = TransferSettings(phase, arguments.overlap, arguments.high_band)
-    return ConvertSettings(arguments.level, arguments.subtype, transfer, arguments.overwrite)
+    return ConvertSettings(arguments.level, arguments.subtype, transfer, arguments.overwrite, arguments.phase_network)
 
 
 def style_settings(arguments: argparse.Namespace) -> list[StyleSettings]:

@@ -1,8 +1,8 @@
 """Phases for magnitudes: the input's own, and estimators that make neighboring frames consistent.
 
-The estimators work on segments of 512 frames and look 16 frames ahead, so that the memory does not grow with the length
-of a recording. The frames before a segment keep the phase that was found for them, so that segments join without a
-seam.
+The estimators work on segments of 512 frames and look 16 frames ahead (32 where frames are interleaved), so that the
+memory does not grow with the length of a recording. The frames before a segment keep the phase that was found for them,
+so that segments join without a seam.
 """
 
 import functools
@@ -12,18 +12,17 @@ import numpy as np
 
 import data
 from common.cli import UserError
-from inference import streaming
+from inference import integration, streaming
 from inference.settings import PhaseSettings
 
-SEGMENT_FRAMES, LOOKAHEAD_FRAMES, CONTEXT_FRAMES = 512, 16, 8
+SEGMENT_FRAMES = 512
+LOOKAHEAD_FRAMES, CONTEXT_FRAMES = 16, 8  # every 512 samples; twice as many where frames are interleaved
 # Below 1 kHz, partials of neighboring pitches share bins, and only the phase tells them apart.
 FIXED_BINS = 24
-ITERATIONS, RANDOM_ITERATIONS = 8, 32  # of the estimators that start from the input's phase, and from random phases
 _MIN_POWER = np.float32(1e-30)  # far below rounding errors, and far above the smallest float32
 _ACCELERATION = 0.99  # of fast Griffin-Lim (Perraudin, Balazs and Søndergaard 2013, section 4)
 
 Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
-Estimator = Callable[[np.ndarray, int, int], np.ndarray]
 
 
 def with_phase(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:
@@ -34,28 +33,32 @@ def with_phase(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:
     - `input`: the input's phase.
     - `griffinlim`: librosa's fast Griffin-Lim from random phases.
     - `griffinlim_input`: fast Griffin-Lim from the input's phase.
-    - `admm`: from the input's phase, too, by the alternating direction method of multipliers (Masuyama, Yatabe and
-      Oikawa 2019, "Griffin-Lim like phase recovery via ADMM").
+    - `network`: fast Griffin-Lim from the phase that fits the derivatives that a network predicts.
 
     Args:
         blocks: tuples of magnitude and spectrum. The magnitude is that of the output, float32
             [shape=(n_channels, n_bins, n_frames)] on the scale of the STFT, of the lower 256 bins or of all 513. The
             spectrum is the input's STFT, complex64 [shape=(n_channels, 513, n_frames)].
-        settings: which phase; by default, estimators run 8 iterations, or 32 from random phases.
+        settings: which phase, and on which grid the frames are.
 
     Yields:
         complex64 arrays [shape=(n_channels, n_bins, n_frames)].
     """
-    iterations = settings.iterations or (RANDOM_ITERATIONS if settings.name == "griffinlim" else ITERATIONS)
     blocks = ((magnitude, spectrum[:, : magnitude.shape[1]]) for magnitude, spectrum in blocks)
     if settings.name == "input":
         for magnitude, spectrum in blocks:
             yield apply_phase(magnitude, spectrum)
     elif settings.name == "griffinlim":
-        yield from _estimate_from_random(blocks, iterations, settings.seed)
+        yield from _estimate_from_random(blocks, settings)
+    elif settings.name == "network":
+        yield from _estimate_from_input(_integrated(blocks, settings), settings)
     else:
-        estimator = {"griffinlim_input": fast_griffin_lim, "admm": admm}[settings.name]
-        yield from _estimate_from_input(blocks, estimator, iterations)
+        yield from _estimate_from_input(blocks, settings)
+
+
+def hop_length(settings: PhaseSettings) -> int:
+    """Return the samples from one frame to the next, where the phase is found."""
+    return data.HOP_LENGTH // settings.grids
 
 
 def apply_phase(magnitude: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
@@ -99,30 +102,27 @@ def make_rotate(start: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return rotate
 
 
-def consistent(spectrum: np.ndarray) -> np.ndarray:
+def consistent(spectrum: np.ndarray, hop_length: int = data.HOP_LENGTH) -> np.ndarray:
     """Compute the nearest array that is the STFT of some audio (Griffin and Lim 1984).
 
     Args:
         spectrum: complex64 array [shape=(n_channels, n_bins, n_frames)].
+        hop_length: samples from one frame to the next.
 
     Returns:
         complex64 array of the same shape.
     """
-    first, second = data.frame_halves(spectrum)
-    n_channels, n_frames, hop = first.shape
-    audio = np.zeros((n_channels, n_frames + 1, hop), np.float32)
-    audio[:, :-1] += first
-    audio[:, 1:] += second
-    return data.frame_spectra(audio.reshape(n_channels, -1))[:, : spectrum.shape[1]]
+    return data.frame_spectra(data.overlap_add(spectrum, hop_length), hop_length)[:, : spectrum.shape[1]]
 
 
-def fast_griffin_lim(start: np.ndarray, iterations: int, n_fixed: int) -> np.ndarray:
+def fast_griffin_lim(start: np.ndarray, iterations: int, n_fixed: int, hop_length: int = data.HOP_LENGTH) -> np.ndarray:
     """Run fast Griffin-Lim from a phase; the differences of phase between channels stay.
 
     Args:
         start: complex64 array [shape=(n_channels, n_bins, n_frames)], with the magnitude and the phase to start from.
         iterations: number of iterations.
         n_fixed: number of frames at the beginning whose phase stays; so does that of the lowest `FIXED_BINS` bins.
+        hop_length: samples from one frame to the next.
 
     Returns:
         complex64 array of the same shape, with the same magnitude.
@@ -130,24 +130,10 @@ def fast_griffin_lim(start: np.ndarray, iterations: int, n_fixed: int) -> np.nda
     rotate = make_rotate(start)
     result = previous = start
     for _ in range(iterations):
-        projected = consistent(result)
+        projected = consistent(result, hop_length)
         result = rotate(projected + np.float32(_ACCELERATION) * (projected - previous))
         _restore_fixed(result, start, n_fixed)
         previous = projected
-    return result
-
-
-def admm(start: np.ndarray, iterations: int, n_fixed: int) -> np.ndarray:
-    """Run ADMM from a phase; arguments and result are those of `fast_griffin_lim`."""
-    rotate = make_rotate(start)
-    projected, dual = start, np.zeros_like(start)
-    for _ in range(iterations):
-        result = rotate(projected - dual)
-        _restore_fixed(result, start, n_fixed)
-        projected = consistent(result + dual)
-        dual = dual + result - projected
-    result = rotate(projected)
-    _restore_fixed(result, start, n_fixed)
     return result
 
 
@@ -157,47 +143,73 @@ def _restore_fixed(result: np.ndarray, start: np.ndarray, n_fixed: int) -> None:
     result[:, :FIXED_BINS] = start[:, :FIXED_BINS]
 
 
-def _estimate_from_input(blocks: Blocks, estimator: Estimator, iterations: int) -> Iterator[np.ndarray]:
+def _integrated(blocks: Blocks, settings: PhaseSettings) -> Blocks:
+    """Replace the input's phase by the one that fits a network's derivatives, except in the lowest bins."""
+    starts = ((apply_phase(magnitude, spectrum), spectrum) for magnitude, spectrum in blocks)
+    for start, _ in integration.integrate_blocks(starts, settings.network, settings.grids, FIXED_BINS):
+        yield np.abs(start), start
+
+
+def _estimate_from_input(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:
+    lookahead, n_context = LOOKAHEAD_FRAMES * settings.grids, CONTEXT_FRAMES * settings.grids
     context = None  # the last frames whose phase was found
-    for (magnitude, spectrum), is_last in streaming.rechunk(blocks, SEGMENT_FRAMES, LOOKAHEAD_FRAMES):
+    for (magnitude, spectrum), is_last in streaming.rechunk(blocks, SEGMENT_FRAMES, lookahead):
         start = apply_phase(magnitude, spectrum)
         context = start[..., :0] if context is None else context
         n_fixed = context.shape[-1]
-        result = estimator(np.concatenate([context, start], axis=-1), iterations, n_fixed)
+        whole = np.concatenate([context, start], axis=-1)
+        result = fast_griffin_lim(whole, settings.n_iterations, n_fixed, hop_length(settings))
         end = result.shape[-1] if is_last else n_fixed + SEGMENT_FRAMES
         yield result[..., n_fixed:end]
-        context = result[..., end - CONTEXT_FRAMES : end]
+        context = result[..., end - n_context : end]
 
 
-def _estimate_from_random(blocks: Blocks, iterations: int, seed: int) -> Iterator[np.ndarray]:
-    """Run librosa's Griffin-Lim on each segment; as it cannot keep phases, neighbors are cross-faded over 16 frames.
+def _estimate_from_random(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:
+    """Run librosa's Griffin-Lim on each segment; as it cannot keep phases, neighbors are cross-faded for 0.2 s.
 
     The phase is found for the sum of the channels, and all of them are rotated by the same angle.
+    """
+    lookahead = LOOKAHEAD_FRAMES * settings.grids
+    rising = np.sin(np.pi / 2 * (np.arange(lookahead, dtype=np.float32) + 0.5) / lookahead)
+    previous = None  # what the segment before has of the frames that both cover
+    segments = streaming.rechunk(blocks, SEGMENT_FRAMES, lookahead)
+    for index, ((magnitude, spectrum), is_last) in enumerate(segments):
+        start = apply_phase(magnitude, spectrum)
+        mixed = start.sum(axis=0)
+        estimated = _random_griffin_lim(np.abs(mixed), settings, [settings.seed, index])
+        result = start * apply_phase(np.ones(mixed.shape, np.float32), estimated * mixed.conj())
+        if previous is not None:
+            n = min(lookahead, result.shape[-1])
+            # The squares of the weights add up to 1, as the two are not in phase.
+            result[..., :n] = result[..., :n] * rising[:n] + previous[..., :n] * rising[::-1][:n]
+        end = result.shape[-1] if is_last else SEGMENT_FRAMES
+        yield result[..., :end]
+        previous = result[..., end:]
+
+
+def _random_griffin_lim(magnitude: np.ndarray, settings: PhaseSettings, seed: list[int]) -> np.ndarray:
+    """Run librosa's fast Griffin-Lim from random phases.
+
+    Args:
+        magnitude: float32 array [shape=(n_bins, n_frames)].
+        settings: iterations and grid.
+        seed: seed of the phases.
+
+    Returns:
+        complex64 array of the same shape: the spectrum of audio.
     """
     try:
         import librosa  # takes long to import, and only this phase needs it
     except ImportError:
         raise UserError("--phase griffinlim needs librosa: pip install librosa") from None
 
-    rising = np.sin(np.pi / 2 * (np.arange(LOOKAHEAD_FRAMES, dtype=np.float32) + 0.5) / LOOKAHEAD_FRAMES)
-    previous = None  # what the segment before has of the frames that both cover
-    segments = streaming.rechunk(blocks, SEGMENT_FRAMES, LOOKAHEAD_FRAMES)
-    for index, ((magnitude, spectrum), is_last) in enumerate(segments):
-        start = apply_phase(magnitude, spectrum)
-        mixed = start.sum(axis=0)
-        audio = librosa.griffinlim(
-            np.pad(np.abs(mixed), ((0, data.N_FFT // 2 + 1 - len(mixed)), (0, 0))),
-            n_iter=iterations,
-            hop_length=data.HOP_LENGTH,
-            window=data.WINDOW,
-            random_state=np.random.RandomState([seed, index]),
-        )
-        estimated = data.stft(audio)[: len(mixed), : mixed.shape[1]]
-        result = start * apply_phase(np.ones(mixed.shape, np.float32), estimated * mixed.conj())
-        if previous is not None:
-            n = min(LOOKAHEAD_FRAMES, result.shape[-1])
-            # The squares of the weights add up to 1, as the two are not in phase.
-            result[..., :n] = result[..., :n] * rising[:n] + previous[..., :n] * rising[::-1][:n]
-        end = result.shape[-1] if is_last else SEGMENT_FRAMES
-        yield result[..., :end]
-        previous = result[..., end:]
+    n_bins, n_frames = magnitude.shape
+    audio = librosa.griffinlim(
+        np.pad(magnitude, ((0, data.N_FFT // 2 + 1 - n_bins), (0, 0))),
+        n_iter=settings.n_iterations,
+        hop_length=hop_length(settings),
+        window=data.WINDOW,
+        random_state=np.random.RandomState(seed),
+    )
+    padded = np.pad(audio, data.N_FFT // 2)  # the first frame is centered on the first sample
+    return data.frame_spectra(padded, hop_length(settings))[:n_bins, :n_frames]

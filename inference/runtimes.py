@@ -11,7 +11,8 @@ from common import processor
 from common.cli import UserError
 from common.device import start_tensorflow
 from common.stored_generator import find_generator
-from inference import onnx_network
+from inference import onnx_network, phase_network
+from inference.settings import ConvertSettings
 
 # TensorFlow takes seconds to start. Its slices are a little faster on a CPU, and much on a GPU.
 LONG_SECONDS = 3600.0
@@ -27,11 +28,13 @@ class Network(NamedTuple):
             [shape=(n, 256, 256, 1)] and [shape=(256, 256, 1)] in [-1, 1], to generated images.
         takes_style: whether it needs a style.
         device_name: what it runs on, for messages.
+        runtime: "onnx" or "tensorflow".
     """
 
     infer: Callable[..., np.ndarray]
     takes_style: bool
     device_name: str
+    runtime: str = "onnx"
 
 
 def choose(runtime: str, gpu: int | None, seconds: float) -> str:
@@ -86,7 +89,29 @@ def load(path: Path, runtime: str, gpu: int | None) -> Network:
 
     generator, config = load_generator(path)
     takes_style = config["model"]["n_inputs"] == 2
-    return Network(keras_network.make_infer(generator, takes_style), takes_style, device_name)
+    return Network(keras_network.make_infer(generator, takes_style), takes_style, device_name, runtime)
+
+
+def with_phase_network(settings: ConvertSettings, model_path: Path, network: Network) -> ConvertSettings:
+    """Load the network of the phase, with the runtime of the generator, if the settings need one.
+
+    Args:
+        settings: how recordings are converted.
+        model_path: the model's folder, or its file of weights.
+        network: the generator.
+
+    Returns:
+        The settings with the network.
+
+    Raises:
+        UserError: if there is no such network.
+    """
+    phase = settings.transfer.phase
+    if phase.name != "network" or phase.network is not None:
+        return settings
+    found = phase_network.find(settings.phase_network, model_path)
+    phase = phase._replace(network=phase_network.load(found, network.runtime))
+    return settings._replace(transfer=settings.transfer._replace(phase=phase))
 
 
 def _missing(*packages: str) -> list[str]:

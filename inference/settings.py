@@ -1,11 +1,12 @@
 """Settings of a conversion, as the command line makes them."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 LEVELS = ("none", "match", "peak")
 HIGH_BANDS = ("none", "input")
 RUNTIMES = ("auto", "onnx", "tensorflow")
-PHASES = ("input", "griffinlim", "griffinlim_input", "admm")
+PHASES = ("input", "griffinlim", "griffinlim_input", "network")
 
 
 class PhaseSettings(NamedTuple):
@@ -15,11 +16,35 @@ class PhaseSettings(NamedTuple):
         name: one of `PHASES`; see `phase.with_phase`.
         iterations: iterations of a phase that is estimated; None for its default.
         seed: seed of random phases.
+        interleave: whether the network also runs on the recording shifted by 256 samples, and the phase is found for
+            a magnitude every 256 samples.
+        network: for the phase of that name, what `phase_network.load` returns.
     """
 
     name: str = "griffinlim_input"
     iterations: int | None = None
     seed: int = 0
+    interleave: bool = False
+    network: Callable[..., Any] | None = None
+
+    @property
+    def label(self) -> str:
+        """The name in tables."""
+        return f"{self.name}, interleaved" if self.interleave else self.name
+
+    @property
+    def grids(self) -> int:
+        """How often the network runs: on the recording, and on it shifted."""
+        return 2 if self.interleave else 1
+
+    @property
+    def n_iterations(self) -> int:
+        """Iterations of a phase that is estimated."""
+        if self.iterations is not None:
+            return self.iterations
+        if self.name == "griffinlim":
+            return 32
+        return 16 if self.interleave else 8
 
 
 class TransferSettings(NamedTuple):
@@ -63,9 +88,11 @@ class ConvertSettings(NamedTuple):
         subtype: libsndfile's name of how samples are stored; None to choose by the input and the format.
         transfer: how audio goes through the network.
         overwrite: whether an output that exists is replaced.
+        phase_network: folder of the network of the phase; None for the one beside the model.
     """
 
     level: str = "none"
     subtype: str | None = None
     transfer: TransferSettings = TransferSettings()
     overwrite: bool = False
+    phase_network: str | None = None

@@ -45,51 +45,86 @@ def resample(blocks: Iterable[np.ndarray], sample_rate: int, target_rate: int) -
         yield stream.resample_chunk(silence, last=True).T[:, :n_left]
 
 
-def stft(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Compute the frames of `data.stft` of the audio in blocks.
+def stft(blocks: Iterable[np.ndarray], hop_length: int = data.HOP_LENGTH) -> Iterator[np.ndarray]:
+    """Compute the frames of `data.stft` of the audio in blocks, or those of a finer grid.
+
+    A grid of 256 samples has the frames of `data.stft` of the audio after 256 zeros, and those of the audio itself, in
+    turn: the first frame is centered 256 samples before the audio begins. So each sample is in as many frames as any
+    other. There is one frame more of each than `data.stft` has.
 
     Args:
         blocks: float32 arrays [shape=(n_channels, n_samples)].
+        hop_length: samples from one frame to the next: 512 or a divisor.
 
     Yields:
-        complex64 arrays [shape=(n_channels, 513, n_frames)].
+        complex64 arrays [shape=(n_channels, 513, n_frames)]; n_frames is a multiple of 512 / `hop_length`.
     """
+    per_hop = data.HOP_LENGTH // hop_length
     pending, n_samples, n_done = None, 0, 0
     for block in blocks:
         if pending is None:
-            pending = np.zeros((len(block), data.N_FFT // 2), np.float32)  # the first window is centered on sample 0
+            pending = np.zeros((len(block), _samples_before(hop_length)), np.float32)
         pending = np.concatenate([pending, block], axis=1)
         n_samples += block.shape[1]
-        n_ready = max(0, (pending.shape[1] - data.N_FFT) // data.HOP_LENGTH + 1)
+        n_ready = max(0, (pending.shape[1] - data.N_FFT) // hop_length + 1)
+        n_ready -= n_ready % per_hop
         if n_ready:
-            yield data.frame_spectra(pending)
-            pending, n_done = pending[:, n_ready * data.HOP_LENGTH :], n_done + n_ready
+            yield data.frame_spectra(pending[:, : (n_ready - 1) * hop_length + data.N_FFT], hop_length)
+            pending, n_done = pending[:, n_ready * hop_length :], n_done + n_ready
     if pending is not None:
-        n_missing = data.count_frames(n_samples) - n_done
-        length = (n_missing - 1) * data.HOP_LENGTH + data.N_FFT
-        yield data.frame_spectra(np.pad(pending, ((0, 0), (0, length - pending.shape[1]))))
+        n_frames = data.count_frames(n_samples) if per_hop == 1 else per_hop * (data.count_frames(n_samples) + 1)
+        length = (n_frames - n_done - 1) * hop_length + data.N_FFT
+        yield data.frame_spectra(np.pad(pending, ((0, 0), (0, length - pending.shape[1]))), hop_length)
 
 
-def istft(spectra: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def istft(spectra: Iterable[np.ndarray], hop_length: int = data.HOP_LENGTH) -> Iterator[np.ndarray]:
     """Invert `stft`.
 
     Args:
         spectra: complex64 arrays [shape=(n_channels, n_bins, n_frames)]: all 513 bins, or the lower ones if the others
             are 0.
+        hop_length: samples from one frame to the next: 512 or a divisor.
 
     Yields:
-        float32 arrays [shape=(n_channels, n_samples)], (n_frames - 1) * 512 samples in all.
+        float32 arrays [shape=(n_channels, n_samples)]; in all, as many samples as were analyzed, or up to 511 more.
     """
-    previous = None  # second half of the last frame
+    tail, n_before = None, _samples_before(hop_length)
     for spectrum in spectra:
-        first, second = data.frame_halves(spectrum)
-        is_start = previous is None
-        previous = np.zeros_like(second[:, :1]) if is_start else previous
-        hops = first + np.concatenate([previous, second[:, :-1]], axis=1)  # (n_channels, n_frames, 512)
-        if is_start:
-            hops = hops[:, 1:]  # the first half frame lies before the start
-        previous = second[:, -1:]
-        yield hops.reshape(len(hops), hops.shape[1] * data.HOP_LENGTH)
+        audio = data.overlap_add(spectrum, hop_length)
+        if tail is not None:
+            audio[:, : tail.shape[1]] += tail
+        n_whole = spectrum.shape[-1] * hop_length  # samples to which later frames add nothing
+        tail = audio[:, n_whole:]
+        n_skipped = min(n_before, n_whole)
+        n_before -= n_skipped
+        yield audio[:, n_skipped:n_whole]
+
+
+def _samples_before(hop_length: int) -> int:
+    """Return how many samples of the first frame's window lie before the audio."""
+    return data.N_FFT // 2 + data.HOP_LENGTH - hop_length
+
+
+def separate(array: np.ndarray, grids: int) -> np.ndarray:
+    """Make channels of grids.
+
+    Args:
+        array: [shape=(n_channels, n_bins, n_frames)].
+        grids: how many grids are interleaved.
+
+    Returns:
+        Array [shape=(n_channels * grids, n_bins, n_frames / grids)].
+    """
+    n_channels, n_bins, _ = array.shape
+    parts = np.moveaxis(array.reshape(n_channels, n_bins, -1, grids), -1, 1)
+    return parts.reshape(n_channels * grids, n_bins, -1)
+
+
+def interleave(array: np.ndarray, grids: int) -> np.ndarray:
+    """Invert `separate`."""
+    n_channels, n_bins, _ = array.shape
+    parts = np.moveaxis(array.reshape(n_channels // grids, grids, n_bins, -1), 1, -1)
+    return parts.reshape(n_channels // grids, n_bins, -1)
 
 
 def rechunk(

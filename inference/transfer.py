@@ -8,7 +8,7 @@ import numpy as np
 import data
 from common.cli import UserError
 from inference import streaming
-from inference.phase import with_phase
+from inference.phase import hop_length, with_phase
 from inference.settings import PhaseSettings, TransferSettings
 
 PredictFn = Callable[[np.ndarray], np.ndarray]
@@ -72,12 +72,13 @@ def transfer(
     Raises:
         UserError: if the network's output is not finite.
     """
-    spectra = streaming.stft(streaming.resample(blocks, sample_rate, data.SAMPLE_RATE))
+    hop, grids = hop_length(settings.phase), settings.phase.grids
+    spectra = streaming.stft(streaming.resample(blocks, sample_rate, data.SAMPLE_RATE), hop)
     source = ((data.log_magnitude(spectrum), spectrum) for spectrum in spectra)
-    # The network computes the next frames while the phase of these is found.
-    generated = streaming.prefetch(_transfer_frames(source, predict_fn, settings.overlap, settings.batch_size))
+    frames = _transfer_grids(source, predict_fn, grids, settings.overlap, settings.batch_size)
+    generated = streaming.prefetch(frames)  # the network computes the next frames while the phase of these is found
     magnitudes = ((_output_magnitude(image, spectrum, settings.high_band), spectrum) for image, spectrum in generated)
-    audio = streaming.istft(with_phase(magnitudes, settings.phase))
+    audio = streaming.istft(with_phase(magnitudes, settings.phase), hop)
     yield from streaming.resample(audio, data.SAMPLE_RATE, sample_rate)
 
 
@@ -104,6 +105,7 @@ def transfer_log_magnitude(
     predict_fn: PredictFn,
     overlap: int = _DEFAULTS.overlap,
     batch_size: int = _DEFAULTS.batch_size,
+    grids: int = 1,
 ) -> np.ndarray:
     """Run a log-magnitude spectrogram of any length through the network.
 
@@ -114,13 +116,32 @@ def transfer_log_magnitude(
         predict_fn: what `with_styles` returns.
         overlap: frames that neighboring slices share, 0 to 128.
         batch_size: slices that the network gets at a time.
+        grids: 2 if frames are interleaved, as `streaming.stft` yields them: the network sees every second one.
 
     Returns:
         float32 array of the same shape and range.
     """
     image = log_magnitude[np.newaxis]
-    parts = [part[0] for part, _ in _transfer_frames([(image, image)], predict_fn, overlap, batch_size)]
+    parts = [part[0] for part, _ in _transfer_grids([(image, image)], predict_fn, grids, overlap, batch_size)]
     return np.concatenate(parts, axis=1)
+
+
+def analyze(audio: np.ndarray, phase: PhaseSettings = _DEFAULTS.phase) -> np.ndarray:
+    """Compute the STFT of audio on the grid on which its phase is found, as `transfer` does.
+
+    Args:
+        audio: float32 array [shape=(n_samples,)].
+        phase: the grid.
+
+    Returns:
+        complex64 array [shape=(513, n_frames)].
+    """
+    return np.concatenate(list(streaming.stft([audio[np.newaxis]], hop_length(phase))), axis=-1)[0]
+
+
+def plain_frames(frames: np.ndarray, n_frames: int, phase: PhaseSettings) -> np.ndarray:
+    """Take the frames of `data.stft` out of those of `analyze`: [shape=(n_bins, n_frames)] of both."""
+    return frames[:, phase.grids - 1 :: phase.grids][:, :n_frames]
 
 
 def resynthesize(
@@ -130,16 +151,36 @@ def resynthesize(
 
     Args:
         log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1].
-        spectrum: STFT of the input, complex64 array [shape=(513, n_frames)].
+        spectrum: STFT of the input, complex64 array [shape=(513, n_frames)], as `analyze` computes it.
         n_samples: length of the audio.
-        phase: how the phase is found.
+        phase: how the phase is found, and on which grid.
 
     Returns:
         float32 array [shape=(n_samples,)].
     """
     magnitude = data.stft_magnitude(log_magnitude)[np.newaxis]
     spectra = with_phase([(magnitude, spectrum[np.newaxis])], phase)
-    return np.concatenate(list(streaming.istft(spectra)), axis=1)[0, :n_samples]
+    return np.concatenate(list(streaming.istft(spectra, hop_length(phase))), axis=1)[0, :n_samples]
+
+
+def _transfer_grids(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]], predict_fn: PredictFn, grids: int, overlap: int, batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Run log-magnitude whose frames are interleaved through the network: each grid by itself, as a channel would be.
+
+    Args:
+        blocks: as for `_transfer_frames`; the number of frames is a multiple of `grids`.
+        predict_fn: what `with_styles` returns.
+        grids: how many grids are interleaved.
+        overlap: frames that neighboring slices share.
+        batch_size: slices that the network gets at a time.
+
+    Yields:
+        What `_transfer_frames` yields, interleaved again.
+    """
+    separate = (tuple(streaming.separate(array, grids) for array in block) for block in blocks)
+    for block in _transfer_frames(separate, predict_fn, overlap, batch_size):
+        yield tuple(streaming.interleave(array, grids) for array in block)
 
 
 def _transfer_frames(

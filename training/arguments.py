@@ -180,6 +180,15 @@ def check_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -
         parser.error("argument --findlr_steps: must be at least 10, or there is no slope to see")
 
 
+def check_phase_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End train_phase.py with one line if flags are given that are about magnitudes, or instruments do not fit."""
+    for flag in ("findlr", "augment", "linear_weight", "init_from", "sample_audio", "select"):
+        if getattr(arguments, flag) != arguments.defaults[flag]:
+            parser.error(f"argument --{flag}: is not for train_phase.py")
+    if len(set(arguments.target)) < len(arguments.target) or arguments.origin in arguments.target:
+        parser.error("argument --target: must name other instruments than --origin, each once")
+
+
 def make_run_settings(arguments: argparse.Namespace) -> RunSettings:
     """Turn the flags of a train script into settings."""
     flags = dict(vars(arguments))

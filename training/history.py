@@ -24,17 +24,26 @@ class History:
         selected: the column that decides which epoch is best (least).
     """
 
-    def __init__(self, model_path: Path, metrics: Sequence[str], select: str | None, rows: list[Row]) -> None:
+    def __init__(
+        self,
+        model_path: Path,
+        metrics: Sequence[str],
+        select: str | None,
+        rows: list[Row],
+        validated: Sequence[str] | None = None,
+    ) -> None:
         """Begin with the rows of the epochs that are done.
 
         Args:
             model_path: the model's folder.
-            metrics: names of the metrics of training and validation.
+            metrics: names of the metrics of the training.
             select: the metric of validation that selects the best epoch; None if there is no validation, and the first
                 metric of the training does.
             rows: rows of the complete epochs.
+            validated: names of the metrics of the validation; None for those of the training.
         """
         self._model_path, self._metrics = model_path, metrics
+        self._others = [name for name in validated or () if name not in metrics]
         self.selected = f"{select}_val" if select else metrics[0]
         self.rows = rows
 
@@ -46,7 +55,7 @@ class History:
     def write(self) -> None:
         """Write the table and the plots."""
         columns = ["epoch", *(column for name in self._metrics for column in (name, f"{name}_val"))]
-        columns += [f"{name}_val" for name in (sound.SCORE, *sound.names())]
+        columns += [f"{name}_val" for name in self._others]
         columns += ["seconds", "images_per_second"]
         path = self._model_path / FILE_NAME
         with storage.atomic_write(path) as partial, open(partial, "w", newline="") as file:

@@ -21,38 +21,9 @@ from training.devices import Devices
 from training.ema import Averages
 from training.history import History, Row, epoch_bar, epoch_line, read_history, update_bar
 from training.messages import diverged_message, resume_hint
+from training.recipe import Recipe
 from training.steps import Step
 from training.watch import Watch
-
-
-class LearningRate(NamedTuple):
-    """The learning rate of a network, and the flag that sets it."""
-
-    flag: str
-    value: float
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a run is: that in which the train scripts differ.
-
-    Attributes:
-        name: name of the model and of its folders.
-        instrument_pairs: list of (origin, target).
-        learning_rates: dict of network to its rate, for `generator` and, where there is one, `discriminator`.
-        make_networks: function without arguments that makes the networks: dict of name to `keras.Model`.
-        make_steps: function of (networks, optimizers) that makes a training and a validation step.
-        metrics: names of what the steps measure; the first one is the mean absolute error.
-        n_inputs: images that the generator takes; the second one is a style.
-    """
-
-    name: str
-    instrument_pairs: list[tuple[str, str]]
-    learning_rates: dict[str, LearningRate]
-    make_networks: Callable[[], dict[str, keras.Model]]
-    make_steps: Callable[[dict, dict], tuple[Step, Step]]
-    metrics: tuple[str, ...]
-    n_inputs: int = 1
 
 
 class LoopSettings(NamedTuple):
@@ -149,7 +120,7 @@ def train(
     Raises:
         UserError: if the checkpoint or the history is damaged.
     """
-    devices, counters = learners.devices, Counters(recipe.metrics, [*recipe.metrics, *sound.names()])
+    devices, counters = learners.devices, Counters(recipe.metrics, recipe.validated)
     averages = Averages(learners.networks, settings.ema, devices.local_copy)
     state = counters, averages, learners.networks, learners.optimizers
     checkpoints = Checkpoints(model_path / "checkpoints", *state, writes=devices.is_chief)
@@ -159,7 +130,8 @@ def train(
     epochs_done = int(counters.epochs_done)
     rows = checkpoints.record.get("history")  # runs of version 0.1.0 have it in the table alone
     rows = read_history(model_path, epochs_done) if rows is None else rows
-    history = History(model_path, recipe.metrics, settings.select if dataset.validation else None, rows)
+    selected = settings.select if dataset.validation else None
+    history = History(model_path, recipe.metrics, selected, rows, recipe.columns)
     position = _Position(counters, averages, checkpoints, history, Interruption(), devices)
     outputs_of = checkpoints.record.get("outputs_of", epochs_done)
     if epochs_done and devices.is_chief:

@@ -15,8 +15,8 @@ from common import plots, storage
 from common.progress import progress
 from dataset.paired_dataset import PairedDataset
 from training import steps
-from training.loop import LearningRate
 from training.loss_weights import PAPER, LossWeights
+from training.recipe import LearningRate
 from training.steps import Networks, Optimizers, Step
 
 

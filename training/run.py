@@ -12,14 +12,15 @@ from common.cli import UserError
 from common.stored_generator import EQUALIZERS_KEY
 from common.weights import versions
 from dataset.paired_dataset import DatasetSettings, PairedDataset
-from training import lr_search, model_folder, sound, tensorboard_log
+from training import lr_search, model_folder, phase_previews, tensorboard_log
 from training.arguments import RunSettings
 from training.devices import Devices, connect
 from training.history import Row
-from training.loop import Learners, LoopSettings, Recipe, train
+from training.loop import Learners, LoopSettings, train
 from training.messages import lost_message
 from training.optimizers import make_optimizer
 from training.previews import make_preview_writer, read_excerpt
+from training.recipe import Recipe
 from training.steps import Networks, Optimizers
 
 
@@ -63,6 +64,7 @@ def _run(recipe: Recipe, settings: RunSettings, devices: Devices, device_name: s
             augment=settings.augment,
             worker=devices.worker,
             n_workers=devices.n_workers,
+            with_phase=recipe.of_phase,
         )
     )
     if devices.is_chief:
@@ -121,8 +123,7 @@ def _train(
             f"--select {settings.select} needs pieces to validate with: add some, or raise --validation_split"
         )
     excerpt = read_excerpt(settings.sample_audio) if settings.sample_audio else None
-    metrics = [*recipe.metrics, sound.SCORE, *sound.names()]
-    log = tensorboard_log.make_logger(output_path / "tensorboard", metrics) if settings.tensorboard else None
+    log = tensorboard_log.make_logger(output_path / "tensorboard", recipe.columns) if settings.tensorboard else None
     config = _make_config(recipe, settings, dataset)
     decay_steps = settings.epochs * dataset.steps if settings.schedule == "cosine" else None
     devices.agree(_compared(config), "its flags or its data set are not those of the others")
@@ -132,10 +133,12 @@ def _train(
         if devices.is_chief:
             storage.remove_partial(model_path)
             model_folder.prepare(model_path, config, settings.defaults, settings.restart)
-            _add_measured(config, recipe.name, dataset, device_name)
-            write_previews, notices = make_preview_writer(
-                output_path, networks["generator"], dataset.preview_slices(), excerpt
-            )
+            _add_measured(config, recipe, dataset, device_name)
+            slices = dataset.preview_slices()
+            if recipe.of_phase:
+                write_previews, notices = phase_previews.make_preview_writer(output_path, networks["phase"], slices)
+            else:
+                write_previews, notices = make_preview_writer(output_path, networks["generator"], slices, excerpt)
             _print_lines(notices)
 
             def after_epoch(row: Row) -> None:
@@ -152,30 +155,34 @@ def _train(
             settings.checkpoint_minutes,
             settings.jit_compile,
             settings.ema,
-            settings.select,
+            settings.select if settings.select != "gen_mae" else recipe.metrics[0],
         )
         return train(recipe, learners, dataset, loop_settings, model_path, config, after_epoch)
 
 
-def _add_measured(config: dict[str, Any], name: str, dataset: PairedDataset, device_name: str) -> None:
+def _add_measured(config: dict[str, Any], recipe: Recipe, dataset: PairedDataset, device_name: str) -> None:
     """Print what is trained on, and add to the configuration what is measured of the data before the training."""
-    config[EQUALIZERS_KEY] = dataset.equalizers()
-    print(f"{name}: {len(dataset.train)} training slices of {len(dataset.train_pieces)} pieces, on {device_name}")
+    if not recipe.of_phase:
+        config[EQUALIZERS_KEY] = dataset.equalizers()
+    print(
+        f"{recipe.name}: {len(dataset.train)} training slices of {len(dataset.train_pieces)} pieces, on {device_name}"
+    )
     if not dataset.validation:
         print("no piece is left to validate with; the training error decides which epoch is best")
         return
+    print(f"{len(dataset.validation)} validation slices of {len(dataset.validation_pieces)} pieces", end="")
+    if recipe.of_phase:
+        print()
+        return
     config["unchanged"] = dataset.unchanged_errors()
     errors = ", ".join(f"{metric} {value:.4f}" for metric, value in config["unchanged"].items())
-    print(
-        f"{len(dataset.validation)} validation slices of {len(dataset.validation_pieces)} pieces; "
-        f"the unchanged input has {errors}"
-    )
+    print(f"; the unchanged input has {errors}")
 
 
 def _make_config(recipe: Recipe, settings: RunSettings, dataset: PairedDataset) -> dict[str, Any]:
     """Make the `config.json` of a run: what prediction needs, all arguments, and what a resumed run must find again."""
     return {
-        "model": {"base_filters": settings.base_filters, "n_inputs": recipe.n_inputs},
+        "model": {"base_filters": settings.base_filters, **recipe.model},
         "origin": settings.recorded["origin"],
         "target": settings.recorded["target"],
         "data": dataset.describe(),

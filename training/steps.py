@@ -75,10 +75,10 @@ def adversarial_steps(
         inputs, target, integers = split(batch)
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
             metrics, generated = losses(inputs, target, training=True)
-            gen_scaled = _scale(optimizers["generator"], metrics["gen_loss"])
-            disc_scaled = _scale(optimizers["discriminator"], metrics["disc_loss"])
-        _update(generator, optimizers["generator"], generator_tape, gen_scaled)
-        _update(discriminator, optimizers["discriminator"], discriminator_tape, disc_scaled)
+            gen_scaled = scale_loss(optimizers["generator"], metrics["gen_loss"])
+            disc_scaled = scale_loss(optimizers["discriminator"], metrics["disc_loss"])
+        update(generator, optimizers["generator"], generator_tape, gen_scaled)
+        update(discriminator, optimizers["discriminator"], discriminator_tape, disc_scaled)
         return metrics | _measured(measure, target, generated, integers)
 
     def validation_step(*batch: tf.Tensor) -> Metrics:
@@ -116,8 +116,8 @@ def generator_steps(
             loss = gen_mae = l1_loss(target, generated)
             if weights.linear:
                 loss = gen_mae + weights.linear / PAPER.l1 * linear_loss(target, generated)
-            scaled = _scale(optimizers["generator"], loss)
-        _update(generator, optimizers["generator"], tape, scaled)
+            scaled = scale_loss(optimizers["generator"], loss)
+        update(generator, optimizers["generator"], tape, scaled)
         return {"gen_mae": gen_mae} | _measured(measure, target, generated, integers)
 
     def validation_step(*batch: tf.Tensor) -> Metrics:
@@ -145,8 +145,8 @@ def discriminator_step(networks: Networks, optimizers: Optimizers, weights: Loss
         generated = generator(inputs, training=True)  # normalized over the batch, as in the joint training
         with tf.GradientTape() as tape:
             *_, disc_loss = judge_both(batch[0], target, generated, True)
-            scaled = _scale(optimizers["discriminator"], disc_loss)
-        _update(discriminator, optimizers["discriminator"], tape, scaled)
+            scaled = scale_loss(optimizers["discriminator"], disc_loss)
+        update(discriminator, optimizers["discriminator"], tape, scaled)
         return {"disc_loss": disc_loss}
 
     return train_step
@@ -222,7 +222,7 @@ def _random_signs(logits: tf.Tensor, step: keras.Variable) -> tf.Tensor:
     return tf.cast(2 * bits - 1, tf.float32)
 
 
-def _scale(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
+def scale_loss(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
     """Scale a loss for the gradients; runs inside the tape.
 
     In float16, gradients would vanish otherwise; the optimizer divides by the scale. And it sums the gradients of
@@ -232,7 +232,8 @@ def _scale(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
     return optimizer.scale_loss(loss if n_devices == 1 else loss / n_devices)
 
 
-def _update(
+def update(
     network: keras.Model, optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, scaled_loss: tf.Tensor
 ) -> None:
+    """Update a network by the gradient of what `scale_loss` returned."""
     optimizer.apply(tape.gradient(scaled_loss, network.trainable_variables), network.trainable_variables)

@@ -18,6 +18,7 @@ NEEDED = {
     "train": TRAINING,
     "train_multitarget": TRAINING,
     "train_generator": TRAINING,
+    "train_phase": TRAINING,
     "predict": {"--model": "m", **AUDIO},
     "predict_multitarget": {"--model": "m", "--style": "style.wav", **AUDIO},
     "evaluate": {"--model": "m", "--audios_path": "audios", "--output": "out"},

@@ -28,10 +28,26 @@ def parse(*words):
     return parser.parse_args(["--model", "m", "--input", "i", "--output", "o", *map(str, words)])
 
 
+def test_a_network_of_the_phase_needs_its_phase():
+    with pytest.raises(UserError, match="--phase network"):
+        convert_settings(parse("--phase_network", "folder"))
+
+
+def test_a_phase_that_was_removed_is_refused_in_one_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse("--phase", "admm")
+    assert stop.value.code == 2
+    message = one_line(capsys.readouterr().err)
+    assert "--phase" in message
+    assert "griffinlim_input" in message
+
+
 def test_every_flag_becomes_a_setting():
-    words = "--phase admm --phase_iterations 3 --overlap 64 --seed 7 --level match --subtype pcm_24 --high_band input"
-    transfer = TransferSettings(PhaseSettings("admm", 3, 7), 64, "input")
-    assert convert_settings(parse(*words.split())) == ConvertSettings("match", "PCM_24", transfer)
+    words = "--phase griffinlim --phase_iterations 3 --interleave --overlap 64 --seed 7 --level match --subtype pcm_24"
+    transfer = TransferSettings(PhaseSettings("griffinlim", 3, 7, True), 64, "input")
+    assert convert_settings(parse(*words.split(), "--high_band", "input")) == ConvertSettings(
+        "match", "PCM_24", transfer
+    )
     assert convert_settings(parse()) == ConvertSettings()
 
 

@@ -26,12 +26,13 @@ SCRIPTS = (
     "train.py",
     "train_multitarget.py",
     "train_generator.py",
+    "train_phase.py",
     "predict.py",
     "predict_multitarget.py",
     "evaluate.py",
     "export.py",
 )
-SHARED_FLAGS = {"predict_multitarget.py": "predict.py"}  # whose flags a script has, too
+SHARED_FLAGS = {"predict_multitarget.py": "predict.py", "train_phase.py": "train.py"}  # whose flags a script has, too
 FOREIGN_FLAGS = {"--help", "--logdir", "--no"}  # --logdir: of tensorboard; --no-deps: of pip
 MAX_README_LINES, MAX_WIDTH = 250, 120
 # Stems as in "colour" and "normalised". "Analyses" may be a noun, and "synthesis" is one.

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from training import lr_search
-from training.loop import LearningRate
 from training.loss_weights import LossWeights
+from training.recipe import LearningRate
 
 RATES = {"generator": LearningRate("gen_lr", 1e-3), "discriminator": LearningRate("disc_lr", 1e-4)}
 SETTINGS = lr_search.SearchSettings(1e-5, 1e-1, 5, False)

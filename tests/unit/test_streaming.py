@@ -18,6 +18,24 @@ def test_stft_in_blocks_equals_that_of_the_whole(size):
     np.testing.assert_allclose(restored[:, : audio.shape[1]], audio, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_samples", [0, 1, 255, 256, 257, 512, 513, 20_001])
+@pytest.mark.parametrize("size", [7, 512, 30_000])
+def test_a_finer_grid_has_the_frames_of_the_audio_and_of_the_audio_after_zeros(n_samples, size):
+    audio = music(1, channels=2)[:, : min(n_samples, 300 * size)]
+    blocks = list(cut(audio, size)) or [audio]
+    spectra = np.concatenate(list(streaming.stft(blocks, 256)), axis=-1)
+    shifted, plain = (
+        np.stack([data.stft(np.pad(channel, (n_zeros, 512))) for channel in audio]) for n_zeros in (256, 0)
+    )
+    n_frames = data.count_frames(audio.shape[1]) + 1
+    assert spectra.shape[-1] == 2 * n_frames
+    np.testing.assert_allclose(spectra[..., ::2], shifted[..., :n_frames], atol=1e-4)
+    np.testing.assert_allclose(spectra[..., 1::2], plain[..., :n_frames], atol=1e-4)
+    restored = np.concatenate(list(streaming.istft(np.split(spectra, [1, 2], axis=-1), 256)), axis=-1)
+    assert audio.shape[1] <= restored.shape[1] <= audio.shape[1] + 1023
+    np.testing.assert_allclose(restored[:, : audio.shape[1]], audio, atol=1e-5)
+
+
 def test_resampling_in_blocks_equals_that_of_the_whole():
     audio = music(3, 48_000)
     parts = np.concatenate(list(streaming.resample(cut(audio, 5000), 48_000, RATE)), axis=1)

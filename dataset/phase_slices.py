@@ -1,0 +1,72 @@
+"""Slices that hold a phase, as batches, with the derivatives of the phase and what they weigh."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+import data
+from dataset.input_pipeline import REASON_END, SliceError
+from dataset.slice_format import WITH_PHASE
+
+_HEADER, _BYTES = WITH_PHASE.header, WITH_PHASE.n_bytes
+_REASON = f"no {WITH_PHASE}, in [0, 1] and [-1, 1]; {REASON_END}"
+
+
+def batches(
+    columns: Sequence[Sequence[str]], batch_size: int, order: np.ndarray | None = None, drop_remainder: bool = False
+) -> tf.data.Dataset:
+    """Read slice files with phases in batches, as `input_pipeline.batches` does those without.
+
+    Returns:
+        Data set of tuples of float32 tensors (batch, 256, 256, 2): log-magnitude in [-1, 1], and phase in half turns.
+        Where a file is no such slice, it raises an error that `input_pipeline.checked` makes one line of.
+    """
+    if order is not None:
+        columns = [np.asarray(column)[order] for column in columns]
+    columns = [np.array(list(map(os.fsencode, column))) for column in columns]
+
+    @tf.autograph.experimental.do_not_convert
+    def read(*paths: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(map(_read_slice, paths))
+
+    @tf.autograph.experimental.do_not_convert
+    def to_network(*slices: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(_to_network(tf.cast(values, tf.float32)) for values in slices)
+
+    dataset = tf.data.Dataset.from_tensor_slices(tuple(columns)).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+    return dataset.map(to_network, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def load_slices(paths: Sequence[str]) -> np.ndarray:
+    """Read slices as `batches` does: float32 array [shape=(n, 256, 256, 2)].
+
+    Raises:
+        SliceError: if a file is not such a slice.
+    """
+    slices = []
+    for path in paths:
+        with open(path, "rb") as file:
+            content = file.read(_BYTES + 1)
+        values = np.frombuffer(content[len(_HEADER) :], np.float16) if content.startswith(_HEADER) else np.empty(0)
+        if len(content) != _BYTES or not (np.abs(values) <= 1).all():
+            raise SliceError(f"{path}: {_REASON}")
+        slices.append(values.reshape(WITH_PHASE.shape).astype(np.float32))
+    return _to_network(np.stack(slices), np)
+
+
+def _to_network(slices: tf.Tensor | np.ndarray, xp: object = tf) -> tf.Tensor | np.ndarray:
+    return xp.stack([data.to_network(slices[..., 0]), slices[..., 1]], axis=-1)
+
+
+def _read_slice(path: tf.Tensor) -> tf.Tensor:
+    content = tf.io.read_file(path)
+    bits = tf.io.decode_raw(content, tf.uint16, fixed_length=_BYTES)[len(_HEADER) // 2 :]
+    values = tf.bitcast(bits, tf.float16)
+    is_slice = (tf.strings.length(content) == _BYTES) & (tf.strings.substr(content, 0, len(_HEADER)) == _HEADER)
+    is_slice &= tf.reduce_all(tf.abs(values) <= 1)
+    message = tf.strings.join([path, f": {_REASON}"])
+    with tf.control_dependencies([tf.debugging.Assert(is_slice, [message], summarize=1)]):
+        return tf.reshape(values, WITH_PHASE.shape)
