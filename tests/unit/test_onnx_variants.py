@@ -29,7 +29,7 @@ def test_weights_of_16_bit_halve_the_file_and_change_little(generated):
     half = onnx_variants.store_half(model)
     assert len(half) < 0.51 * len(model)
     difference = np.abs(session(half).run(None, feeds)[0] - expected).max()
-    assert 0 < difference < 1e-3
+    assert 0 < difference < 2e-3  # images of noise
 
 
 @pytest.mark.slow
