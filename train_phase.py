@@ -14,9 +14,8 @@ import argparse
 
 from common import cli
 from common.device import network_options, start_tensorflow
+from inference.settings import PHASE_NETWORKS
 from training.arguments import add_arguments, check_arguments, check_phase_arguments, make_run_settings
-
-NETWORKS = ("compact", "unet")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -24,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--origin", type=cli.instrument_name, required=True, help="instrument to convert from")
     add("--target", type=cli.instrument_name, required=True, nargs="+", help="instruments to convert to")
-    add("--network", choices=NETWORKS, default="compact", help="a small convolutional network, or the U-Net")
+    add("--network", choices=PHASE_NETWORKS, default="compact", help="a small convolutional network, or the U-Net")
     add("--lr", type=cli.positive_float, default=2e-3, help="learning rate")
     add_arguments(parser)
     parser.set_defaults(base_filters=16)

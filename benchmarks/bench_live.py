@@ -37,18 +37,13 @@ def main():
     for path in (*arguments.source, *arguments.target):
         if not path.is_file():
             raise SystemExit(f"{path} does not exist; name recordings with --source and --target, a target each")
-    import onnxruntime
-
     from common import pretrained
     from common.stored_generator import find_generator
     from inference import onnx_network, onnx_variants
     from inference.style import read_style
 
     stored = find_generator(pretrained.find(arguments.model))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    graph = onnx_variants.limit_decoder(onnx_network.build(stored))
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = onnx_network.start_session(onnx_variants.limit_decoder(onnx_network.build(stored)), threads=1)
     style = {"style": read_style(str(arguments.style)).slices} if arguments.style else {}
 
     def generate(image, n_frames):

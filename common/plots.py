@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from PIL import Image, ImageDraw
 
 import data
@@ -44,18 +45,7 @@ def save_spectrograms(path: Path, rows: Sequence[Mapping[str, np.ndarray]], titl
     axes = figure.subplots(
         n_rows, n_columns, sharex=True, sharey=True, squeeze=False, gridspec_kw={**grid, "wspace": 0.06, "hspace": 0.14}
     )
-    for row, row_axes in zip(rows, axes, strict=True):
-        for axis, (name, image) in zip(row_axes, row.items(), strict=True):
-            n_bins, n_frames = image.shape
-            seconds = n_frames * data.HOP_LENGTH / data.SAMPLE_RATE
-            kilohertz = n_bins * data.SAMPLE_RATE / data.N_FFT / 1000
-            picture = axis.imshow(
-                image, origin="lower", aspect="auto", cmap=_COLOR_MAP, vmin=0, vmax=1, extent=(0, seconds, 0, kilohertz)
-            )
-            axis.set_title(_printable(name), parse_math=False)
-        row_axes[0].set_ylabel("frequency (kHz)")
-    for axis in axes[-1]:
-        axis.set_xlabel("time (s)")
+    picture = _draw_images(axes, rows, cmap=_COLOR_MAP, vmin=0, vmax=1)
     bar = figure.add_axes((1 - 0.85 / width, grid["bottom"], 0.17 / width, grid["top"] - grid["bottom"]))
     figure.colorbar(picture, cax=bar, label="log-magnitude")
     if title:
@@ -73,26 +63,27 @@ def save_derivatives(path: Path, rows: Sequence[Mapping[str, np.ndarray]], title
     """
     figure = Figure(figsize=(2.6 * len(rows[0]) + 0.8, 2.4 * len(rows) + 0.3), layout="constrained")
     axes = figure.subplots(len(rows), len(rows[0]), sharex=True, sharey=True, squeeze=False)
-    for row, row_axes in zip(rows, axes, strict=True):
-        for axis, (name, image) in zip(row_axes, row.items(), strict=True):
-            n_bins, n_frames = image.shape
-            extent = (
-                0,
-                n_frames * data.HOP_LENGTH / data.SAMPLE_RATE,
-                0,
-                n_bins * data.SAMPLE_RATE / data.N_FFT / 1000,
-            )
-            picture = axis.imshow(
-                image, origin="lower", aspect="auto", cmap="twilight", vmin=-np.pi, vmax=np.pi, extent=extent
-            )
-            axis.set_title(_printable(name), parse_math=False)
-        row_axes[0].set_ylabel("frequency (kHz)")
-    for axis in axes[-1]:
-        axis.set_xlabel("time (s)")
+    picture = _draw_images(axes, rows, cmap="twilight", vmin=-np.pi, vmax=np.pi)
     figure.colorbar(picture, ax=axes, label="radians")
     if title:
         figure.suptitle(_printable(title), parse_math=False)
     _save(figure, path, dpi=100)
+
+
+def _draw_images(axes: np.ndarray, rows: Sequence[Mapping[str, np.ndarray]], **scale: Any) -> AxesImage:
+    """Draw images of bins and frames with their titles and axes; return one of them, for the color bar."""
+    for row, row_axes in zip(rows, axes, strict=True):
+        for axis, (name, image) in zip(row_axes, row.items(), strict=True):
+            n_bins, n_frames = image.shape
+            seconds = n_frames * data.HOP_LENGTH / data.SAMPLE_RATE
+            kilohertz = n_bins * data.SAMPLE_RATE / data.N_FFT / 1000
+            extent = (0, seconds, 0, kilohertz)
+            picture = axis.imshow(image, origin="lower", aspect="auto", extent=extent, **scale)
+            axis.set_title(_printable(name), parse_math=False)
+        row_axes[0].set_ylabel("frequency (kHz)")
+    for axis in axes[-1]:
+        axis.set_xlabel("time (s)")
+    return picture
 
 
 def save_animation(path: Path, frames: Sequence[Sequence[Mapping[str, np.ndarray]]], milliseconds: int = 250) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 import data
 from common.cli import UserError
 from common.processor import available_cores
-from dataset.slice_format import MAGNITUDE
+from dataset.slice_format import MAGNITUDE, SliceFormat
 from dataset.slice_pairs import SlicePairs
 
 _BLOCK_PAIRS = 64  # that a thread compares at a time
@@ -85,25 +85,41 @@ def batches(
         Data set of tuples of float32 tensors (batch, 256, 256, 1) in [-1, 1]; int32 (batch,) for integers. Where a file
         is no slice, it raises an error that `checked` makes one line of.
     """
-    if order is not None:
-        columns = [np.asarray(column)[order] for column in columns]
+    columns = [column if order is None else np.asarray(column)[order] for column in columns]
+    return read_batches(columns, batch_size, drop_remainder, _read_slice, data.to_network)
+
+
+def read_batches(
+    columns: Sequence[Sequence],
+    batch_size: int,
+    drop_remainder: bool,
+    read_slice: Callable[[tf.Tensor], tf.Tensor],
+    to_network: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.data.Dataset:
+    """Read files in batches, as `batches` does, whatever their slices hold.
+
+    Args:
+        columns: as for `batches`.
+        batch_size: slices a batch.
+        drop_remainder: whether a last batch that is not full is left out.
+        read_slice: function of a path to a float16 tensor.
+        to_network: function of a float32 batch of these to what the networks see.
+    """
     columns = [_as_column(column) for column in columns]
 
     # float16 until the batch is complete: half the bytes to copy, and one conversion a batch.
     @tf.autograph.experimental.do_not_convert
     def read(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(_read_slice(value) if value.dtype == tf.string else value for value in values)
+        return tuple(read_slice(value) if value.dtype == tf.string else value for value in values)
 
     @tf.autograph.experimental.do_not_convert
-    def to_network(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(
-            data.to_network(tf.cast(value, tf.float32)) if value.dtype == tf.float16 else value for value in values
-        )
+    def convert(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(to_network(tf.cast(value, tf.float32)) if value.dtype == tf.float16 else value for value in values)
 
     dataset = tf.data.Dataset.from_tensor_slices(tuple(columns))
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    return dataset.map(to_network, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return dataset.map(convert, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def checked(batches: Iterable[Any]) -> Iterator[Any]:
@@ -229,19 +245,38 @@ def _as_column(values: Sequence) -> np.ndarray:
 
 
 def _read_slice(path: tf.Tensor) -> tf.Tensor:
-    # The whole file, header included, and the header cut off: one copy fewer than cutting the string. The length is
-    # fixed, so that the check below finds a file that has another one.
-    content = tf.io.read_file(path)
-    bits = tf.io.decode_raw(content, tf.uint16, fixed_length=SLICE_BYTES)[len(HEADER) // 2 :]
-    values = tf.bitcast(bits, tf.float16)
-    is_slice = (tf.strings.length(content) == SLICE_BYTES) & (tf.strings.substr(content, 0, len(HEADER)) == HEADER)
+    return read_checked(path, MAGNITUDE, _in_range, _REASON)
+
+
+def _in_range(bits: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     # As integers, the bits of all other values than 0 to 1 are above. Comparing floats takes longer; it is for zeros
     # with a sign.
-    is_slice &= tf.cond(
+    return tf.cond(
         tf.reduce_max(bits) <= _BITS_OF_ONE,
         lambda: tf.constant(True),
         lambda: tf.reduce_all((values >= 0) & (values <= 1)),
     )
-    message = tf.strings.join([path, f": {_REASON}"])
+
+
+def read_checked(
+    path: tf.Tensor, kind: SliceFormat, in_range: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], reason: str
+) -> tf.Tensor:
+    """Read a slice of a kind: float16 tensor of its shape.
+
+    Args:
+        path: the file.
+        kind: what it must be.
+        in_range: function of the values, as uint16 and as float16, that tells whether they are in range.
+        reason: what the error says if it is not such a slice; it begins with "no " and ends with `REASON_END`.
+    """
+    # The whole file, header included, and the header cut off: one copy fewer than cutting the string. The length is
+    # fixed, so that the check below finds a file that has another one.
+    header, n_bytes = kind.header, kind.n_bytes
+    content = tf.io.read_file(path)
+    bits = tf.io.decode_raw(content, tf.uint16, fixed_length=n_bytes)[len(header) // 2 :]
+    values = tf.bitcast(bits, tf.float16)
+    is_slice = (tf.strings.length(content) == n_bytes) & (tf.strings.substr(content, 0, len(header)) == header)
+    is_slice &= in_range(bits, values)
+    message = tf.strings.join([path, f": {reason}"])
     with tf.control_dependencies([tf.debugging.Assert(is_slice, [message], summarize=1)]):
-        return tf.reshape(values, data.SLICE_SHAPE)
+        return tf.reshape(values, kind.shape)

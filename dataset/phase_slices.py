@@ -1,13 +1,12 @@
 """Slices that hold a phase, as batches, with the derivatives of the phase and what they weigh."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 import data
-from dataset.input_pipeline import REASON_END, SliceError
+from dataset.input_pipeline import REASON_END, SliceError, read_batches, read_checked
 from dataset.slice_format import WITH_PHASE
 
 _HEADER, _BYTES = WITH_PHASE.header, WITH_PHASE.n_bytes
@@ -23,21 +22,8 @@ def batches(
         Data set of tuples of float32 tensors (batch, 256, 256, 2): log-magnitude in [-1, 1], and phase in half turns.
         Where a file is no such slice, it raises an error that `input_pipeline.checked` makes one line of.
     """
-    if order is not None:
-        columns = [np.asarray(column)[order] for column in columns]
-    columns = [np.array(list(map(os.fsencode, column))) for column in columns]
-
-    @tf.autograph.experimental.do_not_convert
-    def read(*paths: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(map(_read_slice, paths))
-
-    @tf.autograph.experimental.do_not_convert
-    def to_network(*slices: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(_to_network(tf.cast(values, tf.float32)) for values in slices)
-
-    dataset = tf.data.Dataset.from_tensor_slices(tuple(columns)).map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    return dataset.map(to_network, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    columns = [column if order is None else np.asarray(column)[order] for column in columns]
+    return read_batches(columns, batch_size, drop_remainder, _read_slice, _to_network)
 
 
 def load_slices(paths: Sequence[str]) -> np.ndarray:
@@ -62,11 +48,4 @@ def _to_network(slices: tf.Tensor | np.ndarray, xp: object = tf) -> tf.Tensor | 
 
 
 def _read_slice(path: tf.Tensor) -> tf.Tensor:
-    content = tf.io.read_file(path)
-    bits = tf.io.decode_raw(content, tf.uint16, fixed_length=_BYTES)[len(_HEADER) // 2 :]
-    values = tf.bitcast(bits, tf.float16)
-    is_slice = (tf.strings.length(content) == _BYTES) & (tf.strings.substr(content, 0, len(_HEADER)) == _HEADER)
-    is_slice &= tf.reduce_all(tf.abs(values) <= 1)
-    message = tf.strings.join([path, f": {_REASON}"])
-    with tf.control_dependencies([tf.debugging.Assert(is_slice, [message], summarize=1)]):
-        return tf.reshape(values, WITH_PHASE.shape)
+    return read_checked(path, WITH_PHASE, lambda _, values: tf.reduce_all(tf.abs(values) <= 1), _REASON)

@@ -29,7 +29,7 @@ class SliceFormat(NamedTuple):
     @property
     def n_bytes(self) -> int:
         """The size of such a file."""
-        return len(self.header) + 2 * int(np.prod(self.shape))
+        return _count_bytes(self.shape)
 
     def __str__(self) -> str:
         return f"float16 slice of {self.shape}"
@@ -54,6 +54,11 @@ def _make_header(shape: tuple[int, ...]) -> bytes:
     file = io.BytesIO()
     np.save(file, np.empty(shape, np.float16))
     return file.getvalue()[: file.getvalue().index(b"\n") + 1]
+
+
+@functools.cache  # it is asked for each of hundreds of thousands of files
+def _count_bytes(shape: tuple[int, ...]) -> int:
+    return len(_make_header(shape)) + 2 * int(np.prod(shape))
 
 
 MAGNITUDE = SliceFormat(data.SLICE_SHAPE, "")

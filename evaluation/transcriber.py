@@ -14,6 +14,7 @@ import scipy.signal
 
 import data
 from common.cli import UserError
+from inference.onnx_network import start_session
 
 INSTALL = "pip install -r requirements-notes.txt && pip install --no-deps 'basic-pitch>=0.4,<0.5'"
 RATE, HOP = 22_050, 256  # Hz, samples: a frame every 11.6 ms
@@ -70,12 +71,7 @@ class Transcriber:
             UserError: if something is missing.
         """
         weights = find_weights()
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # systems are scored in threads of their own
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+        self._session = start_session(str(weights), threads=1)  # systems are scored in threads of their own
 
     def transcribe(self, audio: np.ndarray) -> Notes:
         """Find the notes in audio.

@@ -1,6 +1,7 @@
 """A stored generator as an ONNX graph that onnxruntime runs, so that prediction needs no TensorFlow."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -86,6 +87,24 @@ def fold(convolution: Convolution, transposed: bool) -> tuple[np.ndarray, np.nda
     return folded.astype(np.float32), ((bias - mean) * factor + offset).astype(np.float32)
 
 
+def start_session(model: bytes | str, threads: int = 0) -> Any:
+    """Load a graph into onnxruntime, on the CPU.
+
+    Args:
+        model: the graph, or the path of its file.
+        threads: threads of an operation; 0 for all cores.
+
+    Returns:
+        An `onnxruntime.InferenceSession`.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def make_infer(stored: StoredGenerator) -> Callable[..., np.ndarray]:
     """Load a generator into onnxruntime, which uses all cores.
 
@@ -99,11 +118,7 @@ def make_infer(stored: StoredGenerator) -> Callable[..., np.ndarray]:
     Raises:
         UserError: if the weights are not exactly those of a generator.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(build(stored), options, providers=["CPUExecutionProvider"])
+    session = start_session(build(stored))
 
     def infer(source: np.ndarray, style: np.ndarray | None = None) -> np.ndarray:
         feeds = {SOURCE: source}

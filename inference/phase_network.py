@@ -12,9 +12,10 @@ from common import storage, weights_file
 from common.cli import UserError
 from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
 from inference.integration import DerivativesFn
+from inference.onnx_network import IR_VERSION, OPSET, start_session
+from inference.settings import PHASE_NETWORKS
 
 WEIGHTS_NAME, FOLDER = f"phase{WEIGHTS_EXTENSION}", "phase"
-NETWORKS = ("compact", "unet")
 _KERNEL, _N_LAYERS = (5, 3), 5  # of `model.PhaseNetwork`
 
 
@@ -62,9 +63,9 @@ def _read_size(path: Path) -> dict[str, Any]:
     size = storage.read_json(config_path).get("model")
     size = size if isinstance(size, dict) else {}
     kind, width = size.get("network"), size.get("base_filters")
-    if kind not in NETWORKS or type(width) is not int or width < 1:
+    if kind not in PHASE_NETWORKS or type(width) is not int or width < 1:
         raise UserError(
-            f"{config_path} is not of a network of the phase: model.network must be {' or '.join(NETWORKS)}, and "
+            f"{config_path} is not of a network of the phase: model.network must be {' or '.join(PHASE_NETWORKS)}, and "
             f"model.base_filters at least 1, not {kind} and {width}"
         )
     return {"network": kind, "base_filters": width}
@@ -89,12 +90,7 @@ def _load_keras(path: Path, network: str, base_filters: int) -> DerivativesFn:
 
 
 def _load_onnx(path: Path, base_filters: int) -> DerivativesFn:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    graph = build(_read_layers(path, base_filters))
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = start_session(build(_read_layers(path, base_filters)))
     return lambda inputs: session.run(["derivatives"], {"source": inputs})[0]
 
 
@@ -132,8 +128,6 @@ def build(layers: list[tuple[np.ndarray, np.ndarray]]) -> bytes:
     """
     import onnx
     from onnx import helper, numpy_helper
-
-    from inference.onnx_network import IR_VERSION, OPSET
 
     n_inputs, n_outputs = phase_gradient.N_INPUTS, phase_gradient.N_OUTPUTS
     nodes = [

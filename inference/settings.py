@@ -7,6 +7,7 @@ LEVELS = ("none", "match", "peak")
 HIGH_BANDS = ("none", "input")
 RUNTIMES = ("auto", "onnx", "tensorflow")
 PHASES = ("input", "griffinlim", "griffinlim_input", "network")
+PHASE_NETWORKS = ("compact", "unet")
 
 
 class PhaseSettings(NamedTuple):

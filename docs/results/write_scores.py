@@ -6,22 +6,18 @@ Example:
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
+
+from shipped import TEST_SETS, lower_limits, number, read_rows
 
 from common import storage
 
 HERE = Path(__file__).resolve().parent
 PREFIX = "keyboard_acoustic_2_"
-KEYBOARDS = {  # names of the test sets of make_data.sh
-    "3": "FluidR3 grand",
-    "8": "MuseScore General grand",
-    "11": "*TimGM6mb piano, unseen*",
-    "11_effects": "*the same with effects*",
-}
 MEASURES = {  # column of summary.csv to heading and digits
     "mae": ("MAE", 4),
     "mae_audio": ("MAE of the audio", 4),
@@ -40,18 +36,6 @@ pieces were measured.) The guitar and the models whose names end in `_generator`
 error alone, the others with a discriminator. [method.md](../method.md#evaluation) has the measures; brackets are 95%
 intervals. For texture, 1 is right, for level 0 dB; less is better elsewhere, except for pitches and notes.
 """
-
-
-def read_rows(path):
-    """Read a summary: list of dicts; the truth with the input's phase is left out."""
-    with open(path, newline="") as file:
-        return [row for row in csv.DictReader(file) if not row["system"].startswith("true magnitude")]
-
-
-def number(row, column, digits):
-    """Format a value; a dash where it is undefined."""
-    text = row.get(column, "")
-    return f"{float(text):.{digits}f}".replace("-", "−") if text not in ("", "nan") else "–"
 
 
 def system_name(row):
@@ -79,8 +63,7 @@ def table(evaluations, columns):
 
 def bands(rows, kind, digits):
     """Find the columns of texture or level: dict of column to heading and digits."""
-    numbers = [name.removeprefix(f"{kind}_") for name in rows[0] if name.startswith(f"{kind}_")]
-    return {f"{kind}_{low}": (f"from {low} Hz", digits) for low in numbers if low.isdigit()}
+    return {f"{kind}_{low}": (f"from {low} Hz", digits) for low in lower_limits(rows[0], kind)}
 
 
 def main():
@@ -89,7 +72,7 @@ def main():
     parser.add_argument("--output", type=Path, default=HERE / "scores.md")
     arguments = parser.parse_args()
     evaluations, settings = [], {}
-    for keyboard, name in KEYBOARDS.items():
+    for keyboard, name in TEST_SETS.items():
         for path in sorted(arguments.scores.glob(f"{PREFIX}*/{keyboard}/summary.csv")):
             settings = storage.read_json(path.parent / "evaluation.json")["settings"]
             rows = read_rows(path)
@@ -98,7 +81,7 @@ def main():
                 evaluations.append((target.removesuffix("_acoustic").removesuffix("_synthetic"), name, of_target))
     if not evaluations:
         parser.error(f"argument --scores: {arguments.scores} must hold {PREFIX}…/3/summary.csv and the like")
-    evaluations.sort(key=lambda evaluation: (evaluation[0], list(KEYBOARDS.values()).index(evaluation[1])))
+    evaluations.sort(key=lambda evaluation: (evaluation[0], list(TEST_SETS.values()).index(evaluation[1])))
     rows = evaluations[0][2]
     parts = [
         INTRODUCTION.format(

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from matplotlib.figure import Figure
+from shipped import slices_of_an_epoch
 
 from common import storage
 
@@ -33,14 +34,6 @@ def read_columns(path):
     return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
 
 
-def slices_of_an_epoch(folder):
-    """Return how many slices an epoch of a shipped model has."""
-    config = storage.read_json(folder / "config.json")
-    arguments, n_slices = config["arguments"], config["data"]["slices"]
-    steps = arguments["steps_per_epoch"]
-    return min(n_slices, steps * arguments["batch_size"]) if steps else n_slices
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="the picture")
@@ -53,7 +46,8 @@ def main():
         runs = [("published (NSynth, one keyboard, 64 filters)", read_columns(path), of_an_epoch)]
         folder = PRETRAINED / path.stem
         if (folder / "history.csv").is_file():
-            runs.append(("shipped", read_columns(folder / "history.csv"), slices_of_an_epoch(folder)))
+            config = storage.read_json(folder / "config.json")
+            runs.append(("shipped", read_columns(folder / "history.csv"), slices_of_an_epoch(config)))
         for axis, metric in zip(axes, METRICS, strict=True):
             for label, columns, n_slices in runs:
                 values = columns.get(metric, [])

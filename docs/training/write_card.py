@@ -13,6 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from shipped import TEST_SETS, lower_limits, number, read_rows, slices_of_an_epoch
+
 import data
 from common import storage
 from common.audio import load_audio
@@ -23,11 +25,6 @@ from inference.transfer import transfer_log_magnitude, with_styles
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NAMES = {"guitar_acoustic": "guitar", "string_acoustic": "strings", "synth_lead_synthetic": "synth lead"}
-TEST_SETS = {  # of make_data.sh
-    "11": "TimGM6mb Piano 1 (unseen)",
-    "11_effects": "the same with effects",
-    "3": "FluidR3 Yamaha Grand (seen)",
-}
 MEASURES = {
     "mae": ("MAE", 4),
     "frechet_distance": ("Fréchet distance", 2),
@@ -38,20 +35,13 @@ MEASURES = {
 FLAGS = ("gen_lr", "disc_lr", "l1_weight", "schedule", "ema", "select", "batch_size", "dropout", "validation_split")
 
 
-def number(row, column, digits):
-    """Format a value of a summary; a dash where it is undefined."""
-    text = row.get(column, "")
-    return f"{float(text):.{digits}f}".replace("-", "−") if text not in ("", "nan") else "–"
-
-
 def read_summaries(scores):
     """Read what evaluate.py wrote for the test sets: dict of name of the test set to rows, the truth left out."""
     found = {}
     for folder, name in TEST_SETS.items():
         path = scores / folder / "summary.csv"
         if path.is_file():
-            with open(path, newline="") as file:
-                found[name] = [row for row in csv.DictReader(file) if not row["system"].startswith("true magnitude")]
+            found[name] = read_rows(path)
     return found
 
 
@@ -73,8 +63,7 @@ def score_tables(summaries, name, targets):
     parts = ["\n".join(lines)]
     unseen = next(iter(summaries.values()))
     for kind, text, digits in (("texture", "Texture by octave; 1 is right", 2), ("level", "Level by octave, in dB", 1)):
-        lows = [key.removeprefix(f"{kind}_") for key in unseen[0] if key.startswith(f"{kind}_")]
-        lows = [low for low in lows if low.isdigit()]
+        lows = lower_limits(unseen[0], kind)
         lines = [
             f"| target | system | {' | '.join(f'from {low} Hz' for low in lows)} |",
             "|" + "---|" * (len(lows) + 2),
@@ -106,11 +95,6 @@ def melody_table(folder, targets):
         errors = [2 * abs(image - true).mean() for image in (source, generated)]
         lines.append(f"| melody, {target} | {errors[0]:.4f} | **{errors[1]:.4f}** |")
     return "\n".join(lines)
-
-
-def slices_of_an_epoch(config):
-    arguments = config["arguments"]
-    return min(config["data"]["slices"], arguments["steps_per_epoch"] * arguments["batch_size"])
 
 
 def training_table(config, folder):

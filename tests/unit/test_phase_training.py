@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
-from conftest import ORIGIN, TARGET, history, losses, one_line, read_json
+from conftest import ORIGIN, TARGET, history, losses, one_line, read_json, train_arguments
 from sounds import RATE, music
 
 import compute_features
@@ -49,20 +49,8 @@ def dataset_path(audios, tmp_path, call_script):
 
 
 def train_words(dataset_path, folder, **changes):
-    flags = {
-        "dataset_path": dataset_path,
-        "origin": ORIGIN,
-        "target": TARGET,
-        "base_filters": 2,
-        "batch_size": 2,
-        "epochs": 2,
-        "steps_per_epoch": 2,
-        "validation_split": 0.25,
-        "models_path": folder / "models",
-        "output_path": folder / "output",
-        **changes,
-    }
-    return [word for flag, value in flags.items() for word in (f"--{flag}", value)]
+    size = {"base_filters": 2, "batch_size": 2, "epochs": 2, "steps_per_epoch": 2, "gen_lr": None, "disc_lr": None}
+    return train_arguments(dataset_path, folder, **{**size, **changes})
 
 
 def test_slices_hold_the_phase_in_half_turns(dataset_path, audios, call_script):
