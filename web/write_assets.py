@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import pretrained, storage
 from common.cli import UserError
-from common.stored_generator import find_generator
+from common.stored_generator import StoredGenerator, find_generator
 from inference import onnx_network, onnx_variants
 
 EXAMPLES = pretrained.REPOSITORY / "docs" / "examples"
@@ -28,14 +29,14 @@ SOURCES = ("acoustic", "electronic", "synthetic")  # how NSynth's names of instr
 ALONE = "_generator"  # how the names of models end that train_generator.py made
 
 
-def label_instrument(name):
+def label_instrument(name: str) -> str:
     """Return an instrument's name for users: "guitar" for guitar_acoustic."""
     family, _, source = name.rpartition("_")
     family = family if source in SOURCES else name
     return FAMILIES.get(family, family.replace("_", " "))
 
 
-def describe_model(path, stored):
+def describe_model(path: Path, stored: StoredGenerator) -> dict[str, Any]:
     """Return what the page has to know of a model."""
     target = listed(stored.config.get("target"))
     takes_style = stored.size["n_inputs"] == 2
@@ -51,26 +52,26 @@ def describe_model(path, stored):
     }
 
 
-def listed(value):
+def listed(value: list[str] | str | None) -> list[str]:
     """Return a list of names from a list, a name or None."""
     return value if isinstance(value, list) else [value] if value else []
 
 
-def write_model(stored, path):
+def write_model(stored: StoredGenerator, path: Path) -> None:
     """Write a model as the page loads it."""
     graph = onnx_variants.limit_decoder(onnx_variants.store_half(onnx_network.build(stored)))
     with storage.atomic_write(path) as partial:
         partial.write_bytes(graph)
 
 
-def write_sound(source, path):
+def write_sound(source: Path, path: Path) -> None:
     """Write a recording as FLAC."""
     samples, sample_rate = soundfile.read(source, dtype="int16")
     with storage.atomic_write(path) as partial:
         soundfile.write(partial, samples, sample_rate, subtype="PCM_16", format="FLAC")
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=pretrained.REPOSITORY / "web" / "assets", help="folder")
     parser.add_argument("--models", nargs="+", help="names or folders of models (default: all in pretrained/)")
