@@ -108,6 +108,11 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def is_adversarial(config: Mapping[str, Any]) -> bool:
+    """Tell from a model's configuration whether it was trained with a discriminator; False if it does not say."""
+    return "disc_lr" in config.get("arguments", {})  # a flag of the scripts that train one
+
+
 def read_convolutions(stored: StoredGenerator) -> tuple[list[Convolution], list[Convolution]]:
     """Read the weights of a generator, all of them or none.
 

@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=cli.boolean,
         nargs="?",
         const=True,
-        default=transfer.phase.interleave,
         metavar="true|false",
-        help="also run the network on the recording shifted by 256 samples, and find the phase on the finer grid",
+        help="also run the network on the recording shifted by 256 samples, and find the phase on the finer grid "
+        "(default: for models that were trained with a discriminator)",
     )
     add(
         "--overlap",

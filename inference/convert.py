@@ -15,7 +15,7 @@ from common.cli import UserError
 from common.progress import ProgressBar
 from inference.jobs import Job, expected_seconds, skip_notice
 from inference.loudness import Meter
-from inference.runtimes import Network, with_phase_network
+from inference.runtimes import Network, complete_phase
 from inference.settings import ConvertSettings
 from inference.style import Style
 from inference.transfer import PredictFn, mix, transfer, with_styles
@@ -53,7 +53,7 @@ def run(
     Raises:
         UserError: if the network takes a style and there is none, or takes none and there is one.
     """
-    settings = with_phase_network(settings, model_path, network)
+    settings = complete_phase(settings, model_path, network)
     if network.takes_style and not styles:
         raise UserError(f"--model {model_path} also needs a style; predict_multitarget.py is for such models")
     if not styles:

@@ -10,7 +10,7 @@ import numpy as np
 from common import processor
 from common.cli import UserError
 from common.device import start_tensorflow
-from common.stored_generator import find_generator
+from common.stored_generator import find_generator, is_adversarial
 from inference import onnx_network, phase_network
 from inference.settings import ConvertSettings
 
@@ -29,12 +29,14 @@ class Network(NamedTuple):
         takes_style: whether it needs a style.
         device_name: what it runs on, for messages.
         runtime: "onnx" or "tensorflow".
+        adversarial: whether it was trained with a discriminator; False if its configuration does not say.
     """
 
     infer: Callable[..., np.ndarray]
     takes_style: bool
     device_name: str
     runtime: str = "onnx"
+    adversarial: bool = False
 
 
 def choose(runtime: str, gpu: int | None, seconds: float) -> str:
@@ -82,18 +84,24 @@ def load(path: Path, runtime: str, gpu: int | None) -> Network:
     if runtime == "onnx":
         stored = find_generator(path)
         device_name = f"the CPU ({processor.available_cores()} cores, onnxruntime)"
-        return Network(onnx_network.make_infer(stored), stored.size["n_inputs"] == 2, device_name)
+        takes_style, adversarial = stored.size["n_inputs"] == 2, is_adversarial(stored.config)
+        return Network(onnx_network.make_infer(stored), takes_style, device_name, runtime, adversarial)
     device_name = start_tensorflow(gpu)
     from common.weights import load_generator
     from inference import keras_network
 
     generator, config = load_generator(path)
     takes_style = config["model"]["n_inputs"] == 2
-    return Network(keras_network.make_infer(generator, takes_style), takes_style, device_name, runtime)
+    infer = keras_network.make_infer(generator, takes_style)
+    return Network(infer, takes_style, device_name, runtime, is_adversarial(config))
 
 
-def with_phase_network(settings: ConvertSettings, model_path: Path, network: Network) -> ConvertSettings:
-    """Load the network of the phase, with the runtime of the generator, if the settings need one.
+def complete_phase(settings: ConvertSettings, model_path: Path, network: Network) -> ConvertSettings:
+    """Choose what the settings of the phase leave to the model, and load the network of the phase if they need one.
+
+    Without a choice, a model that was trained with a discriminator has its phase found on the finer grid: the noise
+    that it makes differs from grid to grid and is averaged, so that more pitches stay (docs/phases.md). The network of
+    the phase has the runtime of the generator.
 
     Args:
         settings: how recordings are converted.
@@ -101,16 +109,17 @@ def with_phase_network(settings: ConvertSettings, model_path: Path, network: Net
         network: the generator.
 
     Returns:
-        The settings with the network.
+        The settings with the grid and the network.
 
     Raises:
         UserError: if there is no such network.
     """
     phase = settings.transfer.phase
-    if phase.name != "network" or phase.network is not None:
-        return settings
-    found = phase_network.find(settings.phase_network, model_path)
-    phase = phase._replace(network=phase_network.load(found, network.runtime))
+    if phase.interleave is None:
+        phase = phase._replace(interleave=network.adversarial)
+    if phase.name == "network" and phase.network is None:
+        found = phase_network.find(settings.phase_network, model_path)
+        phase = phase._replace(network=phase_network.load(found, network.runtime))
     return settings._replace(transfer=settings.transfer._replace(phase=phase))
 
 

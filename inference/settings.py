@@ -18,14 +18,14 @@ class PhaseSettings(NamedTuple):
         iterations: iterations of a phase that is estimated; None for its default.
         seed: seed of random phases.
         interleave: whether the network also runs on the recording shifted by 256 samples, and the phase is found for
-            a magnitude every 256 samples.
+            a magnitude every 256 samples. None to let the model decide (`runtimes.complete_phase`); until then, no.
         network: for the phase of that name, what `phase_network.load` returns.
     """
 
     name: str = "griffinlim_input"
     iterations: int | None = None
     seed: int = 0
-    interleave: bool = False
+    interleave: bool | None = None
     network: Callable[..., Any] | None = None
 
     @property

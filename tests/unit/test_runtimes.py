@@ -12,6 +12,7 @@ from sounds import RATE, music
 from common.cli import UserError
 from common.weights import save_model
 from inference import runtimes
+from inference.settings import ConvertSettings, PhaseSettings, TransferSettings
 from model import Generator
 
 BOTH, NEITHER = ("onnx", "tensorflow"), ()
@@ -98,3 +99,14 @@ def test_prediction_with_onnx_imports_no_tensorflow(tmp_path):
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     assert (tmp_path / "out.wav").is_file()
+
+
+@pytest.mark.parametrize("runtime", BOTH)
+@pytest.mark.parametrize(("arguments", "adversarial"), [({"disc_lr": 1e-4}, True), ({"lr": 1e-4}, False)])
+def test_a_model_with_a_discriminator_has_the_finer_grid_by_default(tmp_path, runtime, arguments, adversarial):
+    config = {"model": {"base_filters": 1, "n_inputs": 1}, "arguments": arguments}
+    save_model(tmp_path, {"generator": Generator(1)}, config)
+    network = runtimes.load(tmp_path, runtime, -1)
+    for asked, chosen in ((None, adversarial), (True, True), (False, False)):
+        settings = ConvertSettings(transfer=TransferSettings(PhaseSettings(interleave=asked)))
+        assert runtimes.complete_phase(settings, tmp_path, network).transfer.phase.interleave is chosen
