@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import pretrained, storage
 from common.cli import UserError
-from common.stored_generator import StoredGenerator, find_generator
+from common.stored_generator import StoredGenerator, find_generator, is_adversarial
 from inference import onnx_network, onnx_variants
 
 EXAMPLES = pretrained.REPOSITORY / "docs" / "examples"
@@ -48,6 +48,7 @@ def describe_model(path: Path, stored: StoredGenerator) -> dict[str, Any]:
         "label": label,
         "targets": target,
         "takesStyle": takes_style,
+        "interleaves": is_adversarial(stored.config),  # by default, as the predict scripts choose
         "file": f"{path.name}.onnx",
     }
 

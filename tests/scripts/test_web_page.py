@@ -1,9 +1,7 @@
 """The page in Chromium: it converts as predict.py does, asks for its own files alone, and can be used by everyone."""
 
-import json
 import re
 import shutil
-import subprocess
 
 import built_page
 import chromium
@@ -17,6 +15,11 @@ MELODY = EXAMPLES / "keyboard_acoustic" / "melody.wav"
 FAILED = "document.getElementById('error').hidden === false"
 READY = "document.getElementById('status').textContent === 'Ready.'"
 TOLERANCE = 1e-3
+
+
+def assert_alike(samples, expected):
+    """Assert that two results differ by less than 1% of the signal (root mean square)."""
+    assert np.sqrt(np.mean((samples - expected) ** 2)) < 0.01 * np.sqrt(np.mean(expected**2))
 
 
 @pytest.fixture(scope="module")
@@ -72,29 +75,27 @@ def open_page(browser, address):
 
 
 @pytest.mark.slow
-def test_the_signal_code_keeps_its_invariants(page):
-    tests = [str(path) for path in sorted((page.sources / "tests").glob("*.test.js"))]
-    assert len(tests) == 3
-    result = subprocess.run(["node", "--test", *tests], cwd=page.sources, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["mono.wav", "stereo.wav", "high.flac", "low.wav"])
-def test_a_conversion_is_that_of_predict(browser, address, clips, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "interleave"),
+    [("mono.wav", False), ("stereo.wav", False), ("high.flac", False), ("low.wav", False), ("stereo.wav", True)],
+)
+def test_a_conversion_is_that_of_predict(browser, address, clips, tmp_path, name, interleave):
     open_page(browser, address)
+    if interleave:
+        browser.find_element("id", "interleave").click()
     status, error = built_page.give(browser, clips / name)
     assert (status.startswith("Done: 4.0 s, "), error) == (True, "")
     samples, rate, file_name = built_page.download(browser)
     assert (rate, file_name) == (soundfile.info(clips / name).samplerate, f"{name[:-4].rstrip('.')} as guitar.wav")
-    expected = convert_here(clips / name, tmp_path / "out.wav")
+    expected = convert_here(clips / name, tmp_path / "out.wav", "--interleave", str(interleave).lower())
     assert samples.shape == expected.shape
     assert np.abs(expected).max() > 0.05
-    difference = samples - expected
-    if rate < 44_100:  # both resample, each in its own way close to 11 kHz, where the network's image ends
-        assert np.sqrt(np.mean(difference**2)) < 0.01 * np.sqrt(np.mean(expected**2))
+    # Below 44.1 kHz, both resample in their own ways close to 11 kHz, where the network's image ends.
+    # On the finer grid, what rounded weights change grows with the iterations.
+    if rate < 44_100 or interleave:
+        assert_alike(samples, expected)
     else:
-        assert np.abs(difference).max() < TOLERANCE
+        assert np.abs(samples - expected).max() < TOLERANCE
     assert not errors(browser)
 
 
@@ -105,18 +106,43 @@ def test_a_style_is_taken_as_predict_multitarget_takes_it(browser, address, clip
     browser.find_element("css selector", f"input[value={built_page.STYLE_MODEL}]").click()
     assert browser.find_element("id", "style").is_displayed()
     browser.find_element("css selector", "input[value=string_acoustic]").click()
+    grid = browser.find_element("id", "interleave")
+    assert grid.is_selected()  # the model was trained with a discriminator
     for style, own in ((EXAMPLES / "string_acoustic" / "style.wav", False), (clips / "stereo.wav", True)):
+        flags = ("--style", style)
         if own:
+            grid.click()
+            flags = (*flags, "--interleave", "false")
             browser.find_element("id", "style-file").send_keys(str(style))
         assert built_page.give(browser, clips / "mono.wav")[1] == ""
         samples, _, name = built_page.download(browser)
         assert name == ("mono as the style of stereo.wav.wav" if own else "mono as strings.wav")
         words = {"script": "predict_multitarget.py", "model": built_page.STYLE_MODEL}
-        expected = convert_here(clips / "mono.wav", tmp_path / "out.wav", "--style", style, **words)
-        assert np.abs(samples - expected).max() < TOLERANCE
+        expected = convert_here(clips / "mono.wav", tmp_path / "out.wav", *flags, **words)
+        assert_alike(samples, expected)
+        assert not own or np.abs(samples - expected).max() < TOLERANCE
     soundfile.write(tmp_path / "silence.wav", np.zeros(44_100), 44_100)
     browser.find_element("id", "style-file").send_keys(str(tmp_path / "silence.wav"))
     assert built_page.give(browser, clips / "mono.wav")[1] == "silence.wav is silent: it cannot serve as style."
+
+
+@pytest.mark.slow
+def test_the_grid_is_the_models_until_it_is_chosen(browser, address):
+    from selenium.webdriver import Keys
+
+    open_page(browser, address)
+    plain, finer = (
+        browser.find_element("css selector", f"input[value={name}]")
+        for name in (built_page.MODEL, built_page.STYLE_MODEL)
+    )
+    grid = browser.find_element("id", "interleave")
+    assert grid.aria_role == "checkbox"
+    assert grid.accessible_name.startswith("Clearer pitches")
+    for changed, expected in ((None, [False, True]), (plain, [True, True]), (finer, [True, False])):
+        if changed:
+            changed.click()
+            grid.send_keys(Keys.SPACE)
+        assert [model.click() or grid.is_selected() for model in (plain, finer)] == expected
 
 
 @pytest.mark.slow
@@ -250,14 +276,15 @@ def test_every_control_has_a_name_and_the_page_fits_a_phone(browser, address, cl
     built_page.give(browser, clips / "mono.wav")
     browser.execute_cdp_cmd("Accessibility.enable", {})
     nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    kinds = ("button", "radio", "checkbox", "slider", "image", "Canvas", "status", "heading")
     named = [
         (node["role"]["value"], node.get("name", {}).get("value"))
         for node in nodes
-        if node.get("role", {}).get("value") in ("button", "radio", "slider", "image", "Canvas", "status", "heading")
+        if node.get("role", {}).get("value") in kinds
     ]
     assert all(name for role, name in named if role != "status"), named
     roles = [role for role, _ in named]
-    assert {"button", "radio", "slider", "status", "heading"} <= {*roles}
+    assert {"button", "radio", "checkbox", "slider", "status", "heading"} <= {*roles}
     for width in (320, 360):
         chromium.set_screen(browser, width)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
@@ -273,20 +300,3 @@ def test_every_control_has_a_name_and_the_page_fits_a_phone(browser, address, cl
         brightness[scheme] = sum(map(int, re.findall(r"\d+", color)[:3]))
     assert brightness["dark"] < 200 < 600 < brightness["light"]
     chromium.set_screen(browser, 1000)
-
-
-def test_the_lock_file_names_no_host_but_the_public_registry():
-    packages = json.loads((built_page.WEB / "package-lock.json").read_text())["packages"]
-    assert {"node_modules/esbuild", "node_modules/onnxruntime-web"} <= set(packages)
-    hosts = {package.get("resolved", "https://registry.npmjs.org/") for package in packages.values()}
-    assert all(host.startswith("https://registry.npmjs.org/") for host in hosts)
-    assert all(package.get("integrity", "").startswith("sha512-") for name, package in packages.items() if name)
-
-
-def test_the_javascript_is_in_small_modules_that_say_what_they_hold():
-    paths = [path for folder in ("src", "tests") for path in (built_page.WEB / folder).rglob("*.js")]
-    for path in [*paths, built_page.WEB / "build.js"]:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        assert lines[1].startswith(" * @file "), path
-        assert len(lines) <= 350, path
-        assert max(map(len, lines)) <= 120, path

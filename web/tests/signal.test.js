@@ -6,7 +6,9 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 
-import { compress, countFrames, expand, N_BINS, SLICE_FRAMES } from "../src/signal/constants.js"
+import {
+  compress, countFrames, expand, FINE_HOP_LENGTH, FRAME_LENGTH, N_BINS, SLICE_FRAMES,
+} from "../src/signal/constants.js"
 import { Converter } from "../src/signal/converter.js"
 import { FrameTransform } from "../src/signal/fft.js"
 import { PhaseEstimator } from "../src/signal/phase.js"
@@ -19,6 +21,8 @@ import { chooseStyle } from "../src/signal/style.js"
 
 const PFFFT = new URL("../node_modules/@echogarden/pffft-wasm/dist/simd/pffft.wasm", import.meta.url)
 const transform = await FrameTransform.load(readFileSync(PFFFT))
+const fineTransform = await FrameTransform.load(readFileSync(PFFFT), FINE_HOP_LENGTH)
+const transforms = [transform, fineTransform]
 
 /** Numbers that look random and are the same in every run. */
 function noise(length, seed = 1) {
@@ -31,6 +35,12 @@ function noise(length, seed = 1) {
 
 function sine(length, sampleRate, frequency) {
   return Float32Array.from({ length }, (_, i) => 0.5 * Math.sin((2 * Math.PI * frequency * i) / sampleRate))
+}
+
+/** Set the number to 0 that belongs to no bin: PFFFT keeps the highest one there. */
+function withoutHighest(spectra) {
+  for (let frame = 0; frame < spectra.nFrames; frame++) spectra.data[frame * FRAME_LENGTH + 1] = 0
+  return spectra
 }
 
 function maxDifference(a, b) {
@@ -56,18 +66,55 @@ test("log-magnitude is undone, and full scale is 1", () => {
 
 test("audio below 11 kHz comes back from its spectra, however it was cut", () => {
   const audio = sine(5000, 44_100, 1000)
-  for (const length of [300, 512, 5000]) {
-    const [stft, istft] = [new Stft(transform, 1), new Istft(transform, 1)]
-    const spectra = []
-    for (let start = 0; start < audio.length; start += length) {
-      const step = start + length >= audio.length ? "finish" : "push"
-      spectra.push(stft[step]([audio.slice(start, start + length)])[0])
+  for (const grid of transforms) {
+    for (const length of [100, 300, 512, 5000]) {
+      const [stft, istft] = [new Stft(grid, 1), new Istft(grid, 1)]
+      const parts = []
+      for (let start = 0; start < audio.length; start += length) {
+        const step = start + length >= audio.length ? "finish" : "push"
+        parts.push(stft[step]([audio.slice(start, start + length)])[0])
+        assert.equal(parts.at(-1).nFrames % grid.grids, 0)
+      }
+      assert.equal(Spectra.concat(parts).nFrames, countFrames(audio.length, grid.hopLength))
+      const last = parts.pop()
+      const restored = concat([...parts.map((part) => istft.push([part])[0]), istft.finish([last])[0]])
+      assert.ok(restored.length >= audio.length && restored.length < audio.length + 512)
+      // The very ends have what lies above 11 kHz, too: the sine begins and ends there.
+      const inner = restored.slice(1024, audio.length - 1024)
+      assert.ok(maxDifference(inner, audio.slice(1024, -1024)) < 1e-5)
     }
-    const whole = Spectra.concat(spectra)
-    assert.equal(whole.nFrames, countFrames(audio.length))
-    const restored = istft.finish([whole])[0].slice(0, audio.length)
-    // The very ends have what lies above 11 kHz, too: the sine begins and ends there.
-    assert.ok(maxDifference(restored.slice(1024, -1024), audio.slice(1024, -1024)) < 1e-5)
+  }
+})
+
+test("the finer grid has the frames of the audio after 256 zeros, and those of the audio itself, in turn", () => {
+  for (const length of [1, 512, 5001]) {
+    const audio = noise(length)
+    const fine = new Stft(fineTransform, 1).finish([audio])[0]
+    for (const [grid, before] of [concat([new Float32Array(256), audio]), audio].entries()) {
+      const plain = new Stft(transform, 1).finish([before])[0]
+      const nFrames = Math.min(plain.nFrames, fine.nFrames / 2)
+      assert.ok(nFrames >= countFrames(length))
+      for (let frame = 0; frame < nFrames; frame++) {
+        const [first, second] = [plain.slice(frame, frame + 1), fine.slice(2 * frame + grid, 2 * frame + grid + 1)]
+        assert.equal(maxDifference(first.data, second.data), 0)
+      }
+    }
+  }
+})
+
+test("spectra that are projected are those of their audio", () => {
+  for (const grid of transforms) {
+    for (const nFrames of [1, 2, 3, 50]) {
+      const { data } = withoutHighest(new Spectra(nFrames, noise(nFrames * FRAME_LENGTH)))
+      const [projected, expected] = [new Float32Array(data.length), new Float32Array(data.length)]
+      // What was there before does not matter.
+      for (const samples of [noise(data.length, 2), data]) grid.project(samples, projected)
+      const audio = new Float32Array((nFrames - 1) * grid.hopLength + 1024)
+      for (let i = 0; i < nFrames; i++) grid.addInverse(data, i * FRAME_LENGTH, audio, i * grid.hopLength)
+      for (let i = 0; i < nFrames; i++) grid.forward(audio, i * grid.hopLength, expected, i * FRAME_LENGTH)
+      assert.ok(maxDifference(projected, expected) < 1e-5)
+      assert.ok(maxDifference(projected, data) > 0.01)
+    }
   }
 })
 
@@ -90,12 +137,11 @@ test("overlapping slices are cross-faded linearly", async () => {
 })
 
 test("the phase keeps the magnitude, and that of the lowest bins is the input's", () => {
-  for (const nChannels of [1, 2]) {
-    const spectra = Array.from({ length: nChannels }, (_, channel) => new Spectra(700, noise(700 * 512, channel + 1)))
-    for (const channel of spectra) {
-      for (let frame = 0; frame < 700; frame++) channel.data[frame * 512 + 1] = 0
-    }
-    const estimator = new PhaseEstimator(transform, nChannels)
+  for (const [nChannels, grid] of [[1, transform], [2, transform], [1, fineTransform], [2, fineTransform]]) {
+    const spectra = Array.from({ length: nChannels }, (_, channel) =>
+      withoutHighest(new Spectra(700, noise(700 * FRAME_LENGTH, channel + 1))),
+    )
+    const estimator = new PhaseEstimator(grid, nChannels)
     const first = estimator.push(spectra.map((channel) => channel.slice(0, 600)))
     const last = estimator.finish(spectra.map((channel) => channel.slice(600, 700)))
     for (const [channel, before] of spectra.entries()) {
@@ -119,13 +165,39 @@ test("resampling gives the expected samples, and as many as predict.py", () => {
   assert.equal(new Resampler(48_000, 44_100).finish(new Float32Array(1001)).length, Math.ceil((1001 * 441) / 480))
 })
 
-test("a conversion has the length, the rate and the channels of its input", async () => {
-  for (const [sampleRate, nSamples, nChannels] of [[44_100, 1, 1], [48_000, 30_000, 2], [22_050, 200_001, 1]]) {
-    const converter = new Converter(transform, async (image) => image, { sampleRate, nSamples, nChannels }, () => {})
-    const channels = Array.from({ length: nChannels }, () => sine(nSamples, sampleRate, 500))
-    const result = await converter.convert(channels, true)
-    assert.deepEqual(result.map(({ length }) => length), Array(nChannels).fill(nSamples))
-    if (nSamples > 1) assert.ok(maxDifference(result[0].slice(9000, -9000), channels[0].slice(9000, -9000)) < 2e-3)
+test("a network that changes nothing gives the input back, with its length, rate and channels", async () => {
+  for (const grid of transforms) {
+    for (const [sampleRate, nSamples, nChannels] of [[44_100, 1, 1], [48_000, 30_000, 2], [22_050, 200_001, 1]]) {
+      const converter = new Converter(grid, async (image) => image, { sampleRate, nSamples, nChannels }, () => {})
+      const channels = Array.from({ length: nChannels }, () => sine(nSamples, sampleRate, 500))
+      const result = await converter.convert(channels, true)
+      assert.deepEqual(result.map(({ length }) => length), Array(nChannels).fill(nSamples))
+      if (nSamples > 1) assert.ok(maxDifference(result[0].slice(9000, -9000), channels[0].slice(9000, -9000)) < 2e-3)
+    }
+  }
+})
+
+test("blocks do not change a conversion, nor the number of frames that are told of", async () => {
+  const nSamples = 160_001
+  const audio = noise(nSamples)
+  const quieter = async (image) => image.map((value, i) => Math.max(-1, value - 0.1 * (i % 3)))
+  for (const grid of transforms) {
+    const results = []
+    for (const length of [nSamples, 20_011]) {
+      const nFrames = [0, 0]
+      const converter = new Converter(grid, quieter, { sampleRate: 44_100, nChannels: 1, nSamples }, (...frames) => {
+        for (const [i, [channel]] of frames.entries()) nFrames[i] += channel.length / N_BINS
+      })
+      const parts = []
+      for (let start = 0; start < nSamples; start += length) {
+        const block = audio.slice(start, start + length)
+        parts.push(...(await converter.convert([block], start + length >= nSamples)))
+      }
+      assert.deepEqual(nFrames, Array(2).fill(countFrames(nSamples, grid.hopLength)))
+      results.push(concat(parts))
+    }
+    assert.ok(maxDifference(...results) < 1e-5)
+    assert.ok(maxDifference(results[0], audio) > 0.01)
   }
 })
 

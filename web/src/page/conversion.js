@@ -15,12 +15,13 @@ const BLOCK_SAMPLES = 2 ** 17 // about 3 s
  * Convert a recording. It keeps its length, rate and channels.
  * @param {import("./client.js").WorkerClient} client
  * @param {AudioBuffer} audio
- * @param {{signal: AbortSignal, onStart: (nColumns: number) => void, onPart: OnPart}} run
+ * @param {{interleave: boolean, signal: AbortSignal, onStart: (nColumns: number) => void, onPart: OnPart}} run
+ *   `interleave`: on the finer grid
  * @returns {Promise<AudioBuffer>}
  */
-export async function convert(client, audio, { signal, onStart, onPart }) {
+export async function convert(client, audio, { interleave, signal, onStart, onPart }) {
   const { sampleRate, numberOfChannels: nChannels, length: nSamples } = audio
-  const { nColumns } = await client.call("start", { format: { sampleRate, nChannels, nSamples } })
+  const { nColumns } = await client.call("start", { format: { sampleRate, nChannels, nSamples }, interleave })
   onStart(nColumns)
   const result = new AudioBuffer({ sampleRate, numberOfChannels: nChannels, length: nSamples })
   let nWritten = 0

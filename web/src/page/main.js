@@ -82,13 +82,14 @@ async function start() {
 }
 
 async function runConversion({ name, read }, signal) {
-  const { label } = choice
+  const { label, interleave } = choice
   const audio = await read()
   const client = await prepare()
   signal.throwIfAborted()
   const seconds = audio.duration
   const started = performance.now()
   const converted = await convert(client, audio, {
+    interleave,
     signal,
     onStart: (nColumns) => result.begin(nColumns, [name, `Converted to ${label}`]),
     onPart(fraction, columns) {

@@ -1,5 +1,5 @@
 /**
- * @file The choice of a model and, for one that takes it, of a style.
+ * @file The choice of a model, of its grid and, for one that takes it, of a style.
  */
 
 import { loadAsset } from "./assets.js"
@@ -7,7 +7,7 @@ import { decode } from "./recording.js"
 
 const OWN_STYLE = "own"
 
-/** Radio buttons of models and styles. */
+/** Radio buttons of models and styles, and a checkbox. */
 export class ModelChoice {
   /**
    * @param {import("./assets.js").Manifest} manifest
@@ -17,21 +17,31 @@ export class ModelChoice {
     this._manifest = manifest
     this._onChange = onChange
     this._styleFile = null
+    this._interleaves = new Map(manifest.models.map(({ name, interleaves }) => [name, interleaves]))
+    this._interleaveElement = document.getElementById("interleave")
     this._sectionElement = document.getElementById("style")
     this._stylesElement = document.getElementById("styles")
     this._fileElement = document.getElementById("style-file")
     const models = document.getElementById("models")
     for (const model of manifest.models) models.append(makeChoice("model", model.name, model.label))
     models.querySelector("input").checked = true
-    models.addEventListener("change", () => this._showStyles())
+    models.addEventListener("change", () => this._showModel())
+    this._interleaveElement.addEventListener("change", ({ target }) => {
+      this._interleaves.set(this.model.name, target.checked)
+    })
     this._fileElement.addEventListener("change", () => this._takeFile(this._fileElement.files[0]))
-    this._showStyles()
+    this._showModel()
   }
 
   /** @returns {import("./assets.js").Model} */
   get model() {
     const { value } = document.querySelector("input[name=model]:checked")
     return this._manifest.models.find(({ name }) => name === value)
+  }
+
+  /** @returns {boolean} whether files are converted on the finer grid: as chosen for the model, or its default */
+  get interleave() {
+    return this._interleaves.get(this.model.name)
   }
 
   /** @returns {boolean} whether all is chosen that the model needs */
@@ -64,7 +74,8 @@ export class ModelChoice {
     return document.querySelector("input[name=style]:checked")?.value
   }
 
-  _showStyles() {
+  _showModel() {
+    this._interleaveElement.checked = this.interleave
     const { takesStyle, targets } = this.model
     this._sectionElement.hidden = !takesStyle
     if (takesStyle) {

@@ -95,7 +95,7 @@ export class ResultView {
 
   _onKey(event) {
     if (!this._result || event.ctrlKey || event.metaKey || event.altKey) return
-    if (event.target.matches("input:not([type=radio], [type=range]), textarea, select")) return
+    if (event.target.matches("input:not([type=radio], [type=checkbox], [type=range]), textarea, select")) return
     if (event.key === "x" || event.key === "X") {
       const other = document.querySelector("input[name=version]:not(:checked)")
       other.checked = true

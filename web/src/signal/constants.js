@@ -5,6 +5,7 @@
 export const SAMPLE_RATE = 44_100 // Hz
 export const N_FFT = 1024
 export const HOP_LENGTH = 512
+export const FINE_HOP_LENGTH = 256 // of the finer grid: two grids of HOP_LENGTH, interleaved
 export const N_BINS = 256 // the lower half of the 513 rows, up to 11 kHz
 export const FRAME_LENGTH = 2 * N_BINS // numbers of a frame's spectrum: real and imaginary parts in turn
 export const SLICE_FRAMES = 256
@@ -44,8 +45,11 @@ export function expand(logMagnitude) {
 /**
  * Count the frames of an STFT.
  * @param {number} nSamples
- * @returns {number} 1 + ceil(nSamples / 512)
+ * @param {number} [hopLength] 512 or 256
+ * @returns {number} 1 + ceil(nSamples / 512); on the finer grid, one more of each of both grids
  */
-export function countFrames(nSamples) {
-  return 1 + Math.ceil(nSamples / HOP_LENGTH)
+export function countFrames(nSamples, hopLength = HOP_LENGTH) {
+  const nFrames = 1 + Math.ceil(nSamples / HOP_LENGTH)
+  const grids = HOP_LENGTH / hopLength
+  return grids === 1 ? nFrames : grids * (nFrames + 1)
 }

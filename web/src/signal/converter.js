@@ -1,14 +1,15 @@
 /**
  * @file A recording through a network, block by block: what predict.py does with its default settings.
  *
- * Mono and stereo at any rate; the memory does not grow with the length.
+ * Mono and stereo at any rate; the memory does not grow with the length. On the finer grid, the network runs on the
+ * recording and on the recording shifted by 256 samples, and the frames of both alternate.
  */
 
 import { N_BINS, SAMPLE_RATE } from "./constants.js"
 import { PhaseEstimator } from "./phase.js"
 import { Resampler } from "./resample.js"
 import { Slicer } from "./slices.js"
-import { Spectra } from "./spectra.js"
+import { interleave, separate, Spectra } from "./spectra.js"
 import { Istft, Stft } from "./stft.js"
 
 /**
@@ -19,7 +20,7 @@ import { Istft, Stft } from "./stft.js"
 /** Audio → converted audio. */
 export class Converter {
   /**
-   * @param {import("./fft.js").FrameTransform} transform
+   * @param {import("./fft.js").FrameTransform} transform of the plain or of the finer grid
    * @param {import("./slices.js").Infer} infer
    * @param {{sampleRate: number, nChannels: number, nSamples: number}} format of the audio
    * @param {OnFrames} onFrames
@@ -30,7 +31,7 @@ export class Converter {
     this._onFrames = onFrames
     this._toNetworkRate = forEachChannel(() => new Resampler(sampleRate, SAMPLE_RATE))
     this._stft = new Stft(transform, nChannels)
-    this._slicers = forEachChannel(() => new Slicer(infer))
+    this._slicers = forEachChannel(() => Array.from({ length: transform.grids }, () => new Slicer(infer)))
     this._waiting = forEachChannel(() => new Spectra(0)) // spectra of frames that the network has not generated yet
     this._phase = new PhaseEstimator(transform, nChannels)
     this._istft = new Istft(transform, nChannels)
@@ -49,7 +50,7 @@ export class Converter {
     const spectra = this._stft[step](resampled)
     const sources = spectra.map((channel) => channel.logMagnitude())
     const generated = []
-    for (const [channel, source] of sources.entries()) generated.push(await this._slicers[channel][step](source))
+    for (const [channel, source] of sources.entries()) generated.push(await this._generate(channel, source, step))
     this._onFrames(sources, generated)
     const phased = this._phase[step](this._withInputPhase(spectra, generated))
     const audio = this._istft[step](phased)
@@ -57,6 +58,14 @@ export class Converter {
     const nSamples = Math.min(this._nLeft, result[0].length)
     this._nLeft -= nSamples
     return result.map((samples) => samples.slice(0, nSamples))
+  }
+
+  /** Run the network on the frames of a channel, each grid by itself. */
+  async _generate(channel, source, step) {
+    const slicers = this._slicers[channel]
+    const parts = []
+    for (const [grid, part] of separate(source, slicers.length).entries()) parts.push(await slicers[grid][step](part))
+    return interleave(parts)
   }
 
   _withInputPhase(spectra, generated) {

@@ -1,8 +1,8 @@
 /**
  * @file A phase for a generated magnitude: fast Griffin-Lim from the input's phase, as inference/phase.py does it.
  *
- * It works on segments of 512 frames and looks 16 frames ahead, so that the memory does not grow with the length of a
- * recording. The frames before a segment keep the phase that was found for them.
+ * It works on segments of 512 frames and looks 16 frames ahead (32 on the finer grid), so that the memory does not grow
+ * with the length of a recording. The frames before a segment keep the phase that was found for them.
  */
 
 import { N_BINS } from "./constants.js"
@@ -11,10 +11,11 @@ import { MIN_POWER, Spectra } from "./spectra.js"
 /** @typedef {import("./fft.js").FrameTransform} FrameTransform */
 
 const SEGMENT_FRAMES = 512
+// Every 512 samples; twice as many on the finer grid.
 const LOOKAHEAD_FRAMES = 16
 const CONTEXT_FRAMES = 8
-const FIXED_BINS = 24 // below 1 kHz, partials of neighboring pitches share bins, and only the phase tells them apart
 const ITERATIONS = 8
+const FIXED_BINS = 24 // below 1 kHz, partials of neighboring pitches share bins, and only the phase tells them apart
 const ACCELERATION = 0.99 // Perraudin, Balazs and Søndergaard 2013, section 4
 
 /** Spectra with the output's magnitude and the input's phase → spectra with the output's phase. */
@@ -36,8 +37,9 @@ export class PhaseEstimator {
   push(spectra) {
     this._pending = this._pending.map((pending, channel) => Spectra.concat([pending, spectra[channel]]))
     const parts = [this._pending.map(() => new Spectra(0))]
-    while (this._pending[0].nFrames > SEGMENT_FRAMES + LOOKAHEAD_FRAMES) {
-      parts.push(this._estimate(SEGMENT_FRAMES + LOOKAHEAD_FRAMES, SEGMENT_FRAMES))
+    const nSeen = SEGMENT_FRAMES + LOOKAHEAD_FRAMES * this._transform.grids
+    while (this._pending[0].nFrames > nSeen) {
+      parts.push(this._estimate(nSeen, SEGMENT_FRAMES))
     }
     return joinChannels(parts)
   }
@@ -62,7 +64,8 @@ export class PhaseEstimator {
     const result = fastGriffinLim(this._transform, start, nFixed)
     this._pending = this._pending.map((pending) => pending.slice(nTaken, pending.nFrames))
     const end = nFixed + nTaken
-    this._context = result.map((channel) => channel.slice(Math.max(0, end - CONTEXT_FRAMES), end))
+    const nContext = CONTEXT_FRAMES * this._transform.grids
+    this._context = result.map((channel) => channel.slice(Math.max(0, end - nContext), end))
     return result.map((channel) => channel.slice(nFixed, end))
   }
 }
@@ -76,11 +79,12 @@ export class PhaseEstimator {
  */
 export function fastGriffinLim(transform, start, nFixed) {
   const { nFrames } = start[0]
+  const nIterations = ITERATIONS * transform.grids
   const result = start.map((channel) => channel.slice(0, nFrames))
   const rotate = start.length === 1 ? rotateMono(start[0].magnitude(), result[0].data) : rotateAll(start, result)
   let previous = start.map((channel) => channel.slice(0, nFrames))
   let projected = start.map(() => new Spectra(nFrames))
-  for (let iteration = 0; iteration < ITERATIONS; iteration++) {
+  for (let iteration = 0; iteration < nIterations; iteration++) {
     // The nearest spectra that are those of some audio (Griffin and Lim 1984).
     for (const [channel, { data }] of result.entries()) transform.project(data, projected[channel].data)
     const [now, before] = [projected.map(({ data }) => data), previous.map(({ data }) => data)]

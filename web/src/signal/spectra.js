@@ -77,6 +77,39 @@ export class Spectra {
 }
 
 /**
+ * Separate interleaved frames of log-magnitude.
+ * @param {Float32Array} frames as many of each grid
+ * @param {number} grids how many are interleaved
+ * @returns {Float32Array[]} those of each grid
+ */
+export function separate(frames, grids) {
+  if (grids === 1) return [frames]
+  return Array.from({ length: grids }, (_, grid) => {
+    const result = new Float32Array(frames.length / grids)
+    for (let to = 0, from = grid * N_BINS; to < result.length; to += N_BINS, from += grids * N_BINS) {
+      result.set(frames.subarray(from, from + N_BINS), to)
+    }
+    return result
+  })
+}
+
+/**
+ * Invert `separate`.
+ * @param {Float32Array[]} parts
+ * @returns {Float32Array}
+ */
+export function interleave(parts) {
+  if (parts.length === 1) return parts[0]
+  const result = new Float32Array(parts.length * parts[0].length)
+  for (const [grid, part] of parts.entries()) {
+    for (let from = 0, to = grid * N_BINS; from < part.length; from += N_BINS, to += parts.length * N_BINS) {
+      result.set(part.subarray(from, from + N_BINS), to)
+    }
+  }
+  return result
+}
+
+/**
  * Join arrays.
  * @param {Float32Array[]} parts
  * @returns {Float32Array}

@@ -1,6 +1,9 @@
 /**
  * @file The short-time Fourier transform of audio that comes in blocks, and its inverse.
  *
+ * The frames are those of inference/streaming.py: the transform says how many samples lie between them. On the finer
+ * grid, the first one is centered 256 samples before the audio begins.
+ *
  * Stages have `push(block)` and `finish(block)`, the last block; both return what is complete. A block of audio has an
  * array for each channel.
  */
@@ -18,20 +21,21 @@ export class Stft {
    */
   constructor(transform, nChannels) {
     this._transform = transform
-    // The first window is centered on sample 0.
-    this._pending = Array.from({ length: nChannels }, () => new Float32Array(N_FFT / 2))
+    this._pending = Array.from({ length: nChannels }, () => new Float32Array(countBefore(transform)))
     this._nSamples = 0
     this._nDone = 0
   }
 
   /**
    * @param {Float32Array[]} channels
-   * @returns {Spectra[]} of each channel, the frames that are complete
+   * @returns {Spectra[]} of each channel, the frames that are complete: as many of each grid
    */
   push(channels) {
     this._nSamples += channels[0].length
     this._pending = this._pending.map((pending, channel) => concat([pending, channels[channel]]))
-    return this._take(Math.max(0, Math.floor((this._pending[0].length - N_FFT) / HOP_LENGTH) + 1))
+    const { hopLength, grids } = this._transform
+    const nReady = Math.max(0, Math.floor((this._pending[0].length - N_FFT) / hopLength) + 1)
+    return this._take(nReady - (nReady % grids))
   }
 
   /**
@@ -40,22 +44,24 @@ export class Stft {
    */
   finish(channels) {
     const complete = this.push(channels)
-    const nLeft = countFrames(this._nSamples) - this._nDone
-    const missing = (nLeft - 1) * HOP_LENGTH + N_FFT - this._pending[0].length
+    const { hopLength } = this._transform
+    const nLeft = countFrames(this._nSamples, hopLength) - this._nDone
+    const missing = (nLeft - 1) * hopLength + N_FFT - this._pending[0].length
     this._pending = this._pending.map((pending) => concat([pending, new Float32Array(Math.max(0, missing))]))
     const rest = this._take(nLeft)
     return complete.map((spectra, channel) => Spectra.concat([spectra, rest[channel]]))
   }
 
   _take(nFrames) {
+    const { hopLength } = this._transform
     const spectra = this._pending.map((pending) => {
       const result = new Spectra(nFrames)
       for (let frame = 0; frame < nFrames; frame++) {
-        this._transform.forward(pending, frame * HOP_LENGTH, result.data, frame * FRAME_LENGTH)
+        this._transform.forward(pending, frame * hopLength, result.data, frame * FRAME_LENGTH)
       }
       return result
     })
-    this._pending = this._pending.map((pending) => pending.slice(nFrames * HOP_LENGTH))
+    this._pending = this._pending.map((pending) => pending.slice(nFrames * hopLength))
     this._nDone += nFrames
     return spectra
   }
@@ -69,24 +75,26 @@ export class Istft {
    */
   constructor(transform, nChannels) {
     this._transform = transform
-    this._halves = Array.from({ length: nChannels }, () => new Float32Array(HOP_LENGTH))
-    this._isStart = true
+    this._tails = Array.from({ length: nChannels }, () => new Float32Array(N_FFT - transform.hopLength))
+    this._nBefore = countBefore(transform)
   }
 
   /**
    * @param {Spectra[]} spectra of each channel
-   * @returns {Float32Array[]} of each channel, 512 samples a frame; the first frame gives none
+   * @returns {Float32Array[]} of each channel, as many samples a frame as lie between frames; those before the audio
+   *   are left out
    */
   push(spectra) {
     if (spectra[0].nFrames === 0) return spectra.map(() => new Float32Array(0))
-    const result = spectra.map((channel, index) => {
+    const nWhole = spectra[0].nFrames * this._transform.hopLength // samples to which later frames add nothing
+    const nSkipped = Math.min(this._nBefore, nWhole)
+    this._nBefore -= nSkipped
+    return spectra.map((channel, index) => {
       const audio = overlapAdd(this._transform, channel)
-      for (let i = 0; i < HOP_LENGTH; i++) audio[i] += this._halves[index][i]
-      this._halves[index] = audio.slice(-HOP_LENGTH)
-      return audio.slice(this._isStart ? HOP_LENGTH : 0, -HOP_LENGTH) // a half frame lies before the start
+      for (const [i, value] of this._tails[index].entries()) audio[i] += value
+      this._tails[index] = audio.slice(nWhole)
+      return audio.slice(nSkipped, nWhole)
     })
-    this._isStart = false
-    return result
   }
 
   /**
@@ -94,7 +102,7 @@ export class Istft {
    * @returns {Float32Array[]}
    */
   finish(spectra) {
-    return this.push(spectra) // another half frame lies after the end
+    return this.push(spectra) // what is left lies after the end
   }
 }
 
@@ -102,12 +110,18 @@ export class Istft {
  * Invert spectra by least-squares overlap-add (Griffin and Lim 1984, eq. 6).
  * @param {FrameTransform} transform
  * @param {Spectra} spectra
- * @returns {Float32Array} (nFrames + 1) · 512 samples; only one frame covers the first and the last 512
+ * @returns {Float32Array} from the start of the first frame to the end of the last one, where others add to it
  */
 function overlapAdd(transform, spectra) {
-  const audio = new Float32Array((spectra.nFrames + 1) * HOP_LENGTH)
+  const { hopLength } = transform
+  const audio = new Float32Array((spectra.nFrames - 1) * hopLength + N_FFT)
   for (let frame = 0; frame < spectra.nFrames; frame++) {
-    transform.addInverse(spectra.data, frame * FRAME_LENGTH, audio, frame * HOP_LENGTH)
+    transform.addInverse(spectra.data, frame * FRAME_LENGTH, audio, frame * hopLength)
   }
   return audio
+}
+
+/** Count the samples of the first frame that lie before the audio. */
+function countBefore({ hopLength }) {
+  return N_FFT / 2 + HOP_LENGTH - hopLength
 }

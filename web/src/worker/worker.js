@@ -4,7 +4,7 @@
 
 import pffftBinary from "../../node_modules/@echogarden/pffft-wasm/dist/simd/pffft.wasm"
 import { LiveEngine } from "../live/engine.js"
-import { countFrames, SAMPLE_RATE } from "../signal/constants.js"
+import { countFrames, FINE_HOP_LENGTH, SAMPLE_RATE } from "../signal/constants.js"
 import { Converter } from "../signal/converter.js"
 import { FrameTransform } from "../signal/fft.js"
 import { Picture } from "../signal/picture.js"
@@ -17,6 +17,8 @@ const PICTURE_COLUMNS = 1200
 
 /** @type {FrameTransform} */
 let transform
+/** @type {FrameTransform} of the finer grid */
+let fineTransform
 /** @type {Network | null} */
 let network = null
 /** @type {Float32Array | null} */
@@ -33,6 +35,7 @@ const handlers = {
   async setRuntime({ wasmBinary }) {
     Network.setRuntime(wasmBinary)
     transform = await FrameTransform.load(pffftBinary)
+    fineTransform = await FrameTransform.load(pffftBinary, FINE_HOP_LENGTH)
   },
 
   /** Load a model in place of another. */
@@ -50,16 +53,18 @@ const handlers = {
     return { sounds: style !== null }
   },
 
-  /** Begin to convert a recording. */
-  async start({ format }) {
-    const nFrames = countFrames(Math.ceil((format.nSamples * SAMPLE_RATE) / format.sampleRate))
+  /** Begin to convert a recording, on the finer grid if it is to be interleaved. */
+  async start({ format, interleave }) {
+    const chosen = interleave ? fineTransform : transform
+    const nSamples = Math.ceil((format.nSamples * SAMPLE_RATE) / format.sampleRate)
+    const nFrames = countFrames(nSamples, chosen.hopLength)
     const nColumns = Math.min(nFrames, PICTURE_COLUMNS)
     const pictures = [new Picture(nFrames, nColumns), new Picture(nFrames, nColumns)]
     const onFrames = (...frames) => {
       conversion.columns = pictures.map((picture, index) => picture.add(frames[index]))
     }
     const infer = (image) => network.generate(image, style)
-    conversion = { converter: new Converter(transform, infer, format, onFrames), pictures, columns: [] }
+    conversion = { converter: new Converter(chosen, infer, format, onFrames), pictures, columns: [] }
     return { nColumns }
   },
 
