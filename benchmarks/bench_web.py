@@ -27,6 +27,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=("page", "live"), default=["page", "live"])
     parser.add_argument("--seconds", type=int, default=60, help="of the recording that is converted")
+    parser.add_argument("--interleave", action="store_true", help="convert on the finer grid")
     parser.add_argument("--live_seconds", type=int, default=60)
     return parser.parse_args()
 
@@ -44,7 +45,8 @@ def main():
         try:
             if "page" in arguments.parts:
                 addresses = {"hosted": hosted, "single file": (DIST / "timbre_transfer.html").as_uri()}
-                rows = [measure_page(browser, *item, Path(folder), arguments.seconds) for item in addresses.items()]
+                how = (Path(folder), arguments.seconds, arguments.interleave)
+                rows = [measure_page(browser, *item, *how) for item in addresses.items()]
                 material.table("The page in Chromium", rows)
             if "live" in arguments.parts:
                 material.table("Playing live in Chromium", [measure_live(browser, hosted, arguments.live_seconds)])
@@ -52,7 +54,7 @@ def main():
             browser.quit()
 
 
-def measure_page(browser, name, address, folder, seconds):
+def measure_page(browser, name, address, folder, seconds, interleave):
     """Return a row: when the page was ready, and how fast it converted mono and stereo."""
     import built_page
     import soundfile
@@ -64,6 +66,9 @@ def measure_page(browser, name, address, folder, seconds):
         built_page.wait(browser, READY)
         ready.append(time.perf_counter() - started)
     row = {"page": name, "ready (s)": f"{np.median(ready):.1f}"}
+    grid = browser.find_element("id", "interleave")
+    if grid.is_selected() != interleave:
+        grid.click()
     samples, rate = soundfile.read(MELODY)
     for channels in (1, 2):
         path = folder / f"{channels}.wav"
