@@ -82,8 +82,8 @@ async function start() {
 }
 
 async function runConversion({ name, read }, signal) {
-  const { label, interleave } = choice
   const audio = await read()
+  const { label, interleave } = choice // only now, as `prepare` takes the model: the choice may have changed meanwhile
   const client = await prepare()
   signal.throwIfAborted()
   const seconds = audio.duration
