@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Try settings of adversarial training: short runs from one model, each with one change, and one evaluation of them all.
+#
+#   docs/training/short_runs.sh START WORK TARGET AUDIOS DATASET …
+#
+# START is a model's folder with a generator and, to go on with it, a discriminator. WORK gets a folder of models for each
+# run, and scores/. AUDIOS is a folder of test pieces that make_data.sh made. STEPS sets the length of each run, JOBS how
+# many run at a time, RUNS which of them (all). The same command resumes.
+set -euo pipefail
+[ $# -ge 5 ] || { echo "usage: $0 START WORK TARGET AUDIOS DATASET …" >&2; exit 2; }
+start=$1 work=$2 target=$3 audios=$4 here=$(cd "$(dirname "$0")/../.." && pwd)
+shift 4
+python=${PYTHON:-python} name=keyboard_acoustic_2_$target
+change() {
+    case $1 in
+        base) ;;
+        disc_slow) echo --disc_lr 2e-5 ;;
+        features) echo --feature_matching 10 ;;
+        linear) echo --linear_weight 10 ;;
+        r1) echo --r1 1 ;;
+        l1_100) echo --l1_weight 100 ;;
+        l1_30) echo --l1_weight 30 ;;
+        disc_wide) echo --disc_filters 32 ;;
+        disc_fast) echo --gen_lr 1e-4 --disc_lr 4e-4 ;;
+        no_ema) echo --ema 0 ;;
+        *) echo "$0: RUNS has $1, which is none of the runs" >&2; return 2 ;;
+    esac
+}
+order=(base disc_slow features linear r1 l1_100 l1_30 disc_wide disc_fast no_ema)
+read -r -a runs <<<"${RUNS:-${order[*]}}"
+
+train() {
+    mkdir -p "$work/$1"
+    local options
+    read -r -a options <<<"$(change "$1")"
+    "$python" "$here/train.py" --dataset_path "${@:2}" --origin keyboard_acoustic --target "$target" --base_filters 16 \
+        --init_from "$start" --gen_lr 2e-4 --disc_lr 2e-4 --l1_weight 60 --ema 0.999 --schedule cosine --augment \
+        --dropout 0 --batch_size 4 --validation_split 0.04 --epochs 1 --steps_per_epoch "${STEPS:-600}" \
+        --devices cpu --threads 1 1 --models_path "$work/$1" --output_path "$work/$1/output" ${options[@]+"${options[@]}"} \
+        >"$work/$1/log" 2>&1 || { echo "$1 failed: see $work/$1/log" >&2; return 1; }
+}
+
+for run in "${runs[@]}"; do
+    change "$run" >/dev/null || exit 2
+    while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-1}" ]; do wait -n; done
+    train "$run" "$@" &
+done
+wait
+models=()
+for run in "${runs[@]}"; do models+=("$work/$run/$name"); done
+"$python" "$here/evaluate.py" --model "$start" "${models[@]}" --audios_path "$audios" --seconds 12 --pieces 20 \
+    --listen 0 --interleave yes --output "$work/scores"
