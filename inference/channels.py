@@ -103,10 +103,11 @@ def limit(rows: np.ndarray) -> np.ndarray:
 def with_predicted_phase(
     blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], representation: str, grids: int
 ) -> Blocks:
-    """Give magnitudes the phase that a network predicted; the input's above 11 kHz.
+    """Give magnitudes the phase that a network predicted; the input's in the lowest bins and above 11 kHz.
 
-    All channels of a recording are rotated by the same angle, so that the differences of phase between them stay.
-    Derivatives are integrated, anchored to the input's phase in the lowest bins.
+    In the lowest bins, partials of neighboring pitches share a bin: with a predicted phase there, fewer pitches were
+    kept (docs/phases.md). All channels of a recording are rotated by the same angle, so that the differences of phase
+    between them stay. Derivatives are integrated, anchored to the lowest bins.
 
     Args:
         blocks: tuples of the network's rows [shape=(n_channels, n_rows, n_frames)], the magnitude of the output
@@ -129,8 +130,8 @@ def with_predicted_phase(
         direction = vectors[:, 0] + np.complex64(1j) * vectors[:, 1]
         if representation == "rotation":
             direction *= apply_phase(np.ones_like(direction.real), start[:, : data.N_BINS])
-        predicted = start.copy()
-        predicted[:, : data.N_BINS] = apply_phase(magnitude[:, : data.N_BINS], direction)
+        changed, predicted = slice(FIXED_BINS, data.N_BINS), start.copy()
+        predicted[:, changed] = apply_phase(magnitude[:, changed], direction[:, changed])
         yield magnitude, make_rotate(start)(predicted)
 
 
