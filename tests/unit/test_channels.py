@@ -95,6 +95,19 @@ def test_stereo_keeps_the_differences_of_phase(representation):
     assert np.abs(np.angle(result[0] * spectrum[0, :256].conj()))[sounding].max() > 1
 
 
+@pytest.mark.parametrize("grids", [1, 2])
+def test_the_integration_goes_on_from_block_to_block(grids):
+    spectrum = data.stft(music(4)[0])[np.newaxis, :, :320]
+    rows = transfer.transfer_spectrum(spectrum[0], strange("derivatives"), grids=grids)[np.newaxis]
+    whole = rows, data.stft_magnitude(rows[:, :256]), spectrum
+    blocks = [tuple(array[..., part] for array in whole) for part in (slice(0, 100), slice(100, 320))]
+    results = [
+        np.concatenate([result for _, result in channels.with_predicted_phase(parts, "derivatives", grids)], axis=-1)
+        for parts in ([whole], blocks)
+    ]
+    np.testing.assert_allclose(*results, atol=1e-3 * np.abs(spectrum).max())
+
+
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 def test_other_phases_take_the_magnitude_alone(representation):
     audio = music(4)
