@@ -7,6 +7,7 @@ from sounds import RATE, cut, music
 import data
 from common import phase_channels, representations
 from common.cli import UserError
+from evaluation import scoring
 from inference import channels, style, transfer
 from inference.phase import FIXED_BINS, apply_phase
 from inference.settings import PhaseSettings, TransferSettings
@@ -166,3 +167,16 @@ def test_channels_tell_the_representation(representation, n_inputs):
     assert representations.of_kernels(6, 4) == (0, None)
     with pytest.raises(ValueError, match="6 channels in and 4 out"):
         representations.of_channels(6, 4)
+
+
+def test_an_evaluation_has_the_models_phase_beside_others():
+    source, target = music(3, seed=1)[0], music(3, seed=2)[0]
+    phases = [MODEL, PhaseSettings("input")]
+    predict_fns = {"a": strange("rotation"), "b": strange("angle")}
+    outputs = list(scoring.run_systems(source, target, np.zeros(256, np.float32), predict_fns, phases, 32))
+    assert [output.system for output in outputs] == scoring.system_names(predict_fns, phases)
+    by_name = {output.system: output for output in outputs}
+    assert f"{scoring.TRUTH}, model" not in by_name
+    np.testing.assert_array_equal(by_name["a, model"].log_magnitude, by_name["a, input"].log_magnitude)
+    assert by_name["a, model"].log_magnitude.shape == (256, data.count_frames(len(source)))
+    assert np.abs(by_name["a, model"].audio - by_name["a, input"].audio).max() > 1e-2

@@ -1,6 +1,7 @@
 """Training of generators that predict a phase beside the magnitude, and prediction with what it writes."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -24,6 +25,7 @@ from common.cli import UserError
 from common.stored_generator import find_generator
 from common.weights import load_generator, save_model
 from dataset.augment import make_augment
+from evaluation.models import Model, load_phase_network
 from inference import onnx_network, runtimes
 from inference.settings import PHASES, ConvertSettings, PhaseSettings, TransferSettings
 from losses import inconsistency
@@ -318,6 +320,17 @@ def test_a_phase_is_chosen_by_the_model(tmp_path):
         with pytest.raises(UserError, match=message):
             runtimes.complete_phase(ConvertSettings(transfer=TransferSettings(phase)), tmp_path, plain)
     assert "model" in PHASES
+
+
+def test_an_evaluation_of_the_models_phase_takes_models_that_predict_one():
+    generators = [random_generator(representation) for representation in ("angle", None)]
+    with_phase, plain = (Model("m", generator, [], {}, "") for generator in generators)
+    settings = SimpleNamespace(phases=[PhaseSettings("model")])
+    assert load_phase_network(settings, [with_phase]) is settings
+    with pytest.raises(UserError, match="--phase model: m predicts the magnitude alone"):
+        load_phase_network(settings, [with_phase, plain])
+    assert with_phase.make_predict_fn()(slices()).shape[-1] == 3
+    assert plain.make_predict_fn()(slices()[..., :1]).shape[-1] == 1
 
 
 def test_the_graph_of_a_phase_is_not_exported(tmp_path, call_script):
