@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
@@ -114,9 +115,43 @@ def direction_loss(target: tf.Tensor, generated: tf.Tensor, weight: tf.Tensor) -
     Returns:
         float32 scalar in [0, 2]: 0 if all are right, 1 for random angles.
     """
-    length = tf.sqrt(tf.reduce_sum(tf.square(generated), axis=-1) + 1e-6)
-    cosine = tf.reduce_sum(target * generated, axis=-1) / length
+    cosine = tf.reduce_sum(target * generated, axis=-1) / _lengths(generated)
     return tf.reduce_sum(weight * (1 - cosine)) / (tf.reduce_sum(weight) + 1e-9)
+
+
+def inconsistency(log_magnitude: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
+    """Compute how far spectrograms are from those of audio: the energy that the inverse STFT and the STFT change.
+
+    Of the inner frames, the sum of |S - STFT(iSTFT(S))|², relative to that of |S|² (Le Roux et al. 2010, "Fast signal
+    reconstruction from magnitude STFT spectrogram based on spectrogram consistency"). The projection is that of Wisdom
+    et al. 2018 (arXiv:1811.08521), which is differentiable. It is `data.istft` and `data.stft` of the lower 256 bins;
+    the first and the last frame lack a neighbor and do not count.
+
+    Args:
+        log_magnitude: float32 (batch, 256, n_frames) in [-1, 1], at least three frames.
+        direction: cosines and sines of the phase, times any length, float32 (batch, 256, n_frames, 2).
+
+    Returns:
+        float32 scalar, about 0 for spectrograms of audio below 11 kHz, about 0.5 for random phases.
+    """
+    magnitude = data.expand_magnitude(data.from_network(log_magnitude), tnp)
+    scaled = direction * (magnitude / _lengths(direction))[..., tf.newaxis]
+    spectrum = tf.transpose(tf.complex(scaled[..., 0], scaled[..., 1]), (0, 2, 1))  # (batch, n_frames, 256)
+    window, hop = data.WINDOW, data.HOP_LENGTH
+    frames = tf.signal.irfft(tf.pad(spectrum, ((0, 0), (0, 0), (0, data.N_FFT // 2 + 1 - data.N_BINS))), [data.N_FFT])
+    frames *= window / np.tile((window**2).reshape(-1, hop).sum(axis=0), data.N_FFT // hop)
+    hops = frames[:, 1:, :hop] + frames[:, :-1, hop:]  # audio where two frames overlap: (batch, n_frames - 1, hop)
+    projected = tf.signal.rfft(tf.concat([hops[:, :-1], hops[:, 1:]], axis=-1) * window)[..., : data.N_BINS]
+    inner = spectrum[:, 1:-1]
+    return _energy(inner - projected) / (_energy(inner) + 1e-12)
+
+
+def _lengths(vectors: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_sum(tf.square(vectors), axis=-1) + 1e-6)
+
+
+def _energy(spectrum: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum)))
 
 
 def r1_penalty(gradient: tf.Tensor, n_logits: tf.Tensor) -> tf.Tensor:

@@ -54,7 +54,8 @@ def Generator(
         n_channels: channels of each input image, and of the output.
 
     Returns:
-        Model of images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image.
+        Model of images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image; with as many
+        channels as `n_channels` says.
     """
     options = {"random_init": random_init, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
     shape = (*data.SLICE_SHAPE[:2], n_channels[0])
@@ -105,7 +106,11 @@ def PhaseNetwork(filters: int = 16, dtype: str = "float32", random_init: bool = 
 
 
 def Discriminator(
-    base_filters: int = 64, dtype: str = "float32", by_matmul: bool = False, sync_norm: bool = False
+    base_filters: int = 64,
+    dtype: str = "float32",
+    by_matmul: bool = False,
+    sync_norm: bool = False,
+    n_channels: tuple[int, int] = (1, 1),
 ) -> keras.Model:
     """Build the PatchGAN (Isola et al. 2017, appendix 6.1.2), which judges patches of (source, target).
 
@@ -114,13 +119,16 @@ def Discriminator(
         dtype: a Keras precision such as "mixed_float16". The logits are always float32.
         by_matmul: as in `Generator`.
         sync_norm: as in `Generator`.
+        n_channels: channels of the source, and of the target.
 
     Returns:
         Model of [source, target], both (batch, 256, 256, 1) in [-1, 1], to logits (batch, 16, 16, 1).
     """
     options = {"random_init": True, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
-    source = keras.Input(data.SLICE_SHAPE, name="source")
-    target = keras.Input(data.SLICE_SHAPE, name="target")
+    source, target = (
+        keras.Input((*data.SLICE_SHAPE[:2], channels), name=name)
+        for name, channels in zip(("source", "target"), n_channels, strict=True)
+    )
     x = layers.Concatenate(dtype=dtype)([source, target])  # (batch, 256, 256, 2)
     x = _downsample(x, "down1", base_filters, False, options)  # (batch, 128, 128, 64)
     x = _downsample(x, "down2", base_filters * 2, True, options)  # (batch, 64, 64, 128)

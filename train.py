@@ -16,6 +16,7 @@ import functools
 
 from common import cli
 from common.device import network_options, start_tensorflow
+from common.representations import n_channels
 from training.arguments import add_adversarial_arguments, make_run_settings, parse_pair_arguments
 
 
@@ -37,8 +38,11 @@ def main() -> int:
 
     from model import Discriminator, Generator
     from training import steps
+    from training.phase_terms import metric_names
     from training.recipe import LearningRate, Recipe
     from training.run import run
+
+    kind["n_channels"] = n_channels(settings.phase)
 
     def make_networks() -> dict[str, keras.Model]:
         return {
@@ -55,7 +59,8 @@ def main() -> int:
         },
         make_networks=make_networks,
         make_steps=functools.partial(steps.adversarial_steps, weights=settings.loss_weights),
-        metrics=("gen_mae", "gen_loss", "disc_loss"),
+        metrics=("gen_mae", "gen_loss", "disc_loss", *metric_names(settings.phase, settings.loss_weights)),
+        phase=settings.phase,
     )
     return run(recipe, settings, device_name)
 

@@ -13,6 +13,7 @@ import functools
 
 from common import cli
 from common.device import network_options, start_tensorflow
+from common.representations import n_channels
 from training.arguments import make_run_settings, parse_pair_arguments
 
 
@@ -30,16 +31,19 @@ def main() -> int:
 
     from model import Generator
     from training import steps
+    from training.phase_terms import metric_names
     from training.recipe import LearningRate, Recipe
     from training.run import run
 
+    kind["n_channels"] = n_channels(settings.phase)
     recipe = Recipe(
         name=f"{arguments.origin}_2_{arguments.target}_generator",
         instrument_pairs=[(arguments.origin, arguments.target)],
         learning_rates={"generator": LearningRate("lr", arguments.lr)},
         make_networks=lambda: {"generator": Generator(settings.base_filters, dropout=settings.dropout, **kind)},
         make_steps=functools.partial(steps.generator_steps, weights=settings.loss_weights),
-        metrics=("gen_mae",),
+        metrics=("gen_mae", *metric_names(settings.phase, settings.loss_weights)),
+        phase=settings.phase,
     )
     return run(recipe, settings, device_name)
 

@@ -16,11 +16,14 @@ import functools
 
 from common import cli
 from common.device import network_options, start_tensorflow
+from common.representations import n_channels
 from training.arguments import (
     ADVERSARIAL_FLAGS,
     add_adversarial_arguments,
     add_arguments,
+    add_phase_arguments,
     check_arguments,
+    check_channels,
     make_run_settings,
 )
 
@@ -45,8 +48,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     add_adversarial_arguments(parser)
     add_arguments(parser)
+    add_phase_arguments(parser)
     arguments = parser.parse_args()
     check_arguments(parser, arguments)
+    check_channels(parser, arguments)
     # Sorted, as the same instruments in another order are the same model.
     arguments.origin, arguments.target = (sorted(cli.flatten(lists)) for lists in (arguments.origin, arguments.target))
     if not make_instrument_pairs(arguments.origin, arguments.target, arguments.same):
@@ -76,6 +81,7 @@ def main() -> int:
 
     from model import Discriminator, Generator
     from training import steps
+    from training.phase_terms import metric_names
     from training.recipe import LearningRate, Recipe
     from training.run import run
 
@@ -87,6 +93,9 @@ def main() -> int:
     if adversarial:
         learning_rates["discriminator"] = LearningRate("disc_lr", arguments.disc_lr)
         losses = ("gen_loss", "disc_loss")
+
+    kind["n_channels"] = n_channels(settings.phase)
+    losses += metric_names(settings.phase, settings.loss_weights)
 
     def make_networks() -> dict[str, keras.Model]:
         networks = {"generator": Generator(settings.base_filters, n_inputs=2, dropout=settings.dropout, **kind)}
@@ -105,6 +114,7 @@ def main() -> int:
         ),
         metrics=("gen_mae", *losses, *(f"gen_mae_{name}" for name in targets)),
         n_inputs=2,
+        phase=settings.phase,
     )
     return run(recipe, settings, device_name)
 

@@ -5,7 +5,8 @@ Each way is measured on the same excerpts, and compared with the first one by th
 its 95% bootstrap interval. Pitches and onsets are compared with those of the true target: F-measure of the pitches, and
 correlation of librosa's onset strength. Speed is processor time per second of audio, of the network and of the phase.
 
-A way is the name of a phase, /ITERATIONS if they are not the default, and +interleave for the finer grid.
+A way is the name of a phase, /ITERATIONS if they are not the default, and +interleave for the finer grid. The way
+model is the phase that a model predicts beside the magnitude, which true magnitudes do not have.
 
 Example:
   python benchmarks/bench_phases.py --model keyboard_acoustic_2_guitar_acoustic --audios_path test/8 test/11
@@ -96,7 +97,8 @@ def measure(arguments, folder, instruments, network, ways, title):
     """Measure all ways on the pieces of a folder, and print the tables."""
     import data
     from common import audio
-    from inference.style import choose_slices
+    from inference.channels import representation_of
+    from inference.style import slices_with_phase
     from inference.transfer import with_styles
 
     paths = sorted(path.name for path in (folder / instruments[0]).glob("*.wav"))[: arguments.pieces]
@@ -110,7 +112,8 @@ def measure(arguments, folder, instruments, network, ways, title):
         styles = None
         if network.takes_style:  # of another piece
             style = recordings[(index + 1) % len(recordings)][1]
-            styles = data.to_network(choose_slices(data.log_magnitude(data.stft(style)))[0])
+            styles = slices_with_phase(data.stft(style))
+            styles = styles if representation_of(network.infer) else styles[..., :1]
         predict_fn = None if arguments.truth_only else with_styles(network.infer, styles)
         for key, values in measure_piece(source, target, predict_fn, ways, seconds).items():
             scores.setdefault(key, []).append(values)
@@ -129,7 +132,9 @@ def measure(arguments, folder, instruments, network, ways, title):
 def measure_piece(source, target, predict_fn, ways, seconds):
     """Score all ways on a recording: dict of (kind, way) to dict of metric to value; adds to `seconds` by way."""
     import data
-    from inference.transfer import analyze, resynthesize, transfer_log_magnitude
+    from inference.channels import representation_of
+    from inference.settings import MODEL_PHASE
+    from inference.transfer import analyze, resynthesize, transfer_spectrum
 
     prepared, scores, score = {}, {}, make_score(target)
     for way, phase in ways.items():
@@ -137,7 +142,7 @@ def measure_piece(source, target, predict_fn, ways, seconds):
             spectrum, true_spectrum = analyze(source, phase), analyze(target, phase)
             started, generated = time.process_time(), None
             if predict_fn:
-                generated = transfer_log_magnitude(data.log_magnitude(spectrum), predict_fn, grids=phase.grids)
+                generated = transfer_spectrum(spectrum, predict_fn, grids=phase.grids)
             prepared[phase.grids] = (
                 spectrum,
                 data.log_magnitude(true_spectrum),
@@ -145,12 +150,14 @@ def measure_piece(source, target, predict_fn, ways, seconds):
                 time.process_time() - started,
             )
         spectrum, true_image, generated, network_seconds = prepared[phase.grids]
-        started = time.process_time()
-        audio = resynthesize(true_image, spectrum, len(source), phase)
-        seconds[way] = seconds.get(way, 0) + network_seconds + time.process_time() - started
-        scores["true", way] = score(audio)
-        if predict_fn:
-            scores["predicted", way] = score(resynthesize(generated, spectrum, len(source), phase))
+        images = {} if phase.name == MODEL_PHASE else {"true": true_image}
+        images |= {} if generated is None else {"predicted": generated}
+        for kind, image in images.items():
+            started = time.process_time()
+            audio = resynthesize(image, spectrum, len(source), phase, representation_of(predict_fn))
+            taken = network_seconds + time.process_time() - started
+            scores[kind, way] = score(audio)
+        seconds[way] = seconds.get(way, 0) + taken
     return scores
 
 

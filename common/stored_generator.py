@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from common import cli, storage, weights_file
+from common import cli, representations, storage, weights_file
 from common.cli import UserError
 
 CONFIG_NAME = "config.json"
@@ -26,12 +26,19 @@ class StoredGenerator(NamedTuple):
         size: `base_filters` and `n_inputs`.
         config: its configuration.
         legacy: whether TensorFlow 2.0 wrote the file, with `model.save_weights`.
+        phase: the representation of the phase that it predicts beside the magnitude; None if it predicts none.
     """
 
     path: Path
     size: dict[str, int]
     config: dict[str, Any]
     legacy: bool
+    phase: str | None = None
+
+    @property
+    def n_channels(self) -> tuple[int, int]:
+        """Channels of each input image, and of the output."""
+        return representations.n_channels(self.phase)
 
 
 class Convolution(NamedTuple):
@@ -67,17 +74,38 @@ def find_generator(path: str | Path) -> StoredGenerator:
         weights_file.find_datasets(file)  # refuses links before one is followed
         group = file.get("model_weights", file)
         if "layer_names" in group.attrs:
-            size = weights_file.generator_size(weights_file.find_legacy_weights(group))
+            size, phase = weights_file.generator_size(weights_file.find_legacy_weights(group))
+            if phase:
+                raise ValueError("it holds more channels than a generator of TensorFlow 2.0")
             return StoredGenerator(path, size, {"model": size, "legacy": True}, True)
-        size = weights_file.generator_size(weights_file.find_weights(file))
+        size, phase = weights_file.generator_size(weights_file.find_weights(file))
     config_path = path.parent / CONFIG_NAME
     if not config_path.is_file():
         raise UserError(f"--model {path} has no {CONFIG_NAME} in its folder; the two belong together")
     config = read_config(config_path)
     configured = {key: config["model"][key] for key in size}
-    if size != configured:
-        raise UserError(f"{path} does not fit its configuration: it holds {size}, {config_path} says {configured}")
-    return StoredGenerator(path, size, config, False)
+    held = size
+    if phase or config["model"].get("phase"):
+        held, configured = {**size, "phase": phase}, {**configured, "phase": config["model"].get("phase")}
+    if held != configured:
+        raise UserError(f"{path} does not fit its configuration: it holds {held}, {config_path} says {configured}")
+    return StoredGenerator(path, size, config, False, phase)
+
+
+def require_magnitude(stored: StoredGenerator, purpose: str) -> None:
+    """Check that a generator predicts the magnitude alone.
+
+    Args:
+        stored: the generator.
+        purpose: what needs it, for the message.
+
+    Raises:
+        UserError: if it also predicts a phase.
+    """
+    if stored.phase:
+        raise UserError(
+            f"{stored.path} also predicts a phase ({stored.phase}); {purpose} a model of the magnitude alone"
+        )
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -122,7 +150,11 @@ def read_convolutions(stored: StoredGenerator) -> tuple[list[Convolution], list[
     Raises:
         UserError: if the file does not hold exactly the weights of such a network, or values make no sense.
     """
-    layout = [_encoder(**stored.size), _decoder(stored.size["base_filters"])]
+    (n_in, n_out), (base_filters, n_inputs) = (
+        stored.n_channels,
+        (stored.size[key] for key in ("base_filters", "n_inputs")),
+    )
+    layout = [_encoder(base_filters, n_inputs * n_in), _decoder(base_filters, n_out)]
     names = [name for layers in layout for layer in layers for name in layer.names]
     with weights_file.open_weights(stored.path) as file:
         if stored.legacy:  # in the same order, under other names
@@ -165,8 +197,8 @@ def _numbered(kind: str, number: int) -> str:
     return f"/layers/{kind}_{number}" if number else f"/layers/{kind}"
 
 
-def _encoder(base_filters: int, n_inputs: int) -> list[_Layer]:
-    layers, n_channels = [], n_inputs
+def _encoder(base_filters: int, n_channels: int) -> list[_Layer]:
+    layers = []
     for number, level in enumerate(LEVELS):
         width = base_filters * level
         normalization = _numbered("batch_normalization", number - 1) if number else None
@@ -176,7 +208,7 @@ def _encoder(base_filters: int, n_inputs: int) -> list[_Layer]:
     return layers
 
 
-def _decoder(base_filters: int) -> list[_Layer]:
+def _decoder(base_filters: int, n_out: int) -> list[_Layer]:
     layers, n_channels = [], base_filters * LEVELS[-1]
     for number, level in enumerate(reversed(LEVELS[:-1])):
         width = base_filters * level
@@ -185,7 +217,7 @@ def _decoder(base_filters: int) -> list[_Layer]:
         layers.append(_Layer(kernel, (4, 4, width, n_channels), width, None, normalization))
         n_channels = 2 * width  # with the skip
     last = _numbered("conv2d_transpose", len(LEVELS) - 1)
-    return [*layers, _Layer(f"{last}/vars/0", (4, 4, 1, n_channels), 1, f"{last}/vars/1")]
+    return [*layers, _Layer(f"{last}/vars/0", (4, 4, n_out, n_channels), n_out, f"{last}/vars/1")]
 
 
 def _read_convolution(found: Mapping[str, h5py.Dataset], layer: _Layer, path: Path) -> Convolution:

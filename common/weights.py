@@ -18,7 +18,7 @@ from common import storage, weights_file
 from common.cli import UserError
 from common.device import prefers_matmul
 from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION, find_generator
-from model import Generator
+from model import Discriminator, Generator
 
 
 def versions() -> dict[str, str]:
@@ -87,7 +87,8 @@ def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         UserError: if there is no such file, the weights are not exactly those of the network, or values make no sense.
     """
     stored = find_generator(path)
-    generator = Generator(**stored.size, random_init=False, by_matmul=prefers_matmul())
+    options = {"by_matmul": prefers_matmul(), "n_channels": stored.n_channels}
+    generator = Generator(**stored.size, random_init=False, **options)
     if stored.legacy:
         _load_legacy(generator, stored.path)
     else:
@@ -110,23 +111,44 @@ def load_weights(network: keras.Model, path: Path) -> None:
     weights_file.check_values(network, path)
 
 
-def load_weights_without_style(generator: keras.Model, path: Path) -> None:
-    """Load the weights of a generator of the source alone into one that also takes a style.
+def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool) -> None:
+    """Load the weights of a network with fewer inputs or channels into one that is otherwise the same.
 
-    The filters of the first layer that see the style stay as they are.
+    Filters of the first layer that see a style, where the file has none, stay as they are. Those that see the channels
+    of a phase become 0, so that the network begins with what the other makes of the magnitude. Filters of the last
+    layer that generate a phase stay as they are.
 
     Args:
-        generator: generator with two inputs.
-        path: `.weights.h5` file of a generator with one input and as many filters.
+        network: a generator or a discriminator.
+        path: `.weights.h5` file of a network of the same kind with as many filters.
+        n_inputs: images that that network takes.
+        plain: whether it knows the magnitude alone.
 
     Raises:
         UserError: if the file does not fit.
     """
-    narrow = Generator(generator.get_layer("down1_conv").filters, random_init=False)
+    first = network.get_layer("down1_conv")
+    seen = [image.shape[-1] for image in network.inputs]
+    if network.name == "discriminator":
+        narrow = Discriminator(first.filters)
+    else:
+        n_channels = (1, 1) if plain else (seen[0], network.outputs[0].shape[-1])
+        narrow = Generator(first.filters, n_inputs, random_init=False, n_channels=n_channels)
     load_weights(narrow, path)
-    for variable, loaded in zip(generator.weights, narrow.weights, strict=True):
-        same = variable.shape == loaded.shape
-        variable.assign(loaded if same else tf.concat([loaded, variable[:, :, 1:]], axis=2))
+    places = [start + np.arange(1 if plain else seen[0]) for start in np.cumsum([0, *seen])[:n_inputs]]
+    for variable, loaded in zip(network.weights, narrow.weights, strict=True):
+        if variable.shape == loaded.shape:
+            variable.assign(loaded)
+            continue
+        # A kernel of the first layer, a transposed kernel of the last one, or its bias.
+        values, axis = variable.numpy(), max(0, len(variable.shape) - 2)
+        rows = np.moveaxis(values, axis, 0)
+        if variable is not first.kernel:
+            rows[: loaded.shape[axis]] = np.moveaxis(loaded.numpy(), axis, 0)
+        else:
+            rows[: sum(seen[:n_inputs])] = 0
+            rows[np.concatenate(places)] = np.moveaxis(loaded.numpy(), axis, 0)
+        variable.assign(values)
 
 
 def halve_weights(source: Path, destination: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
+from common import representations
 from common.cli import UserError
 
 if TYPE_CHECKING:
@@ -130,32 +131,49 @@ def check_stored(weights: Collection[h5py.Dataset]) -> None:
         raise ValueError(f"it has {stored} of the {needed} bytes of its weights")
 
 
-def generator_size(weights: Sequence[h5py.Dataset]) -> dict[str, int]:
+def generator_size(weights: Sequence[h5py.Dataset]) -> tuple[dict[str, int], str | None]:
     """Infer the size of a generator from the shapes of its weights.
 
     Returns:
-        dict with `base_filters` and `n_inputs`.
+        dict with `base_filters` and `n_inputs`, and the representation of the phase that it predicts; None for none.
 
     Raises:
         ValueError: if they are not those of a generator.
     """
     kernels = [dataset.shape for dataset in weights if len(dataset.shape) == 4]
     base_filters = max((shape[3] for shape in kernels), default=0) // 16  # the widest: into the decoder's 2nd to 4th
-    n_inputs = next((shape[2] for shape in kernels if shape[3] == base_filters), 0)  # the first layer
-    n_weights = sum(dataset.size for dataset in weights)
-    if base_filters < 1 or n_inputs not in (1, 2) or n_weights < _KERNEL_WEIGHTS * base_filters**2:
+    n_inputs, representation = find_images(kernels, base_filters)
+    if not n_inputs or sum(dataset.size for dataset in weights) < _KERNEL_WEIGHTS * base_filters**2:
         raise ValueError(f"its {len(weights)} arrays are not those of a generator")
-    return {"base_filters": base_filters, "n_inputs": n_inputs}
+    return {"base_filters": base_filters, "n_inputs": n_inputs}, representation
 
 
-def discriminator_filters(weights: Sequence[h5py.Dataset]) -> int:
+def find_images(kernels: Collection[tuple[int, ...]], base_filters: int) -> tuple[int, str | None]:
+    """Find how many images a generator takes, by the shapes of its kernels, and how they represent a phase.
+
+    Returns:
+        The number, 0 if they are not those of a generator, and the representation; None for images without a phase.
+    """
+    first = [shape[2] for shape in kernels if shape[3] == base_filters]
+    # The second layer, which sees `base_filters`, and the last one, transposed.
+    last = sorted([shape[2] for shape in kernels if shape[3] == 2 * base_filters], key=base_filters.__eq__)
+    if len(first) != 1 or len(last) != 2 or base_filters not in last:
+        return 0, None
+    return representations.of_kernels(first[0], last[0])
+
+
+def discriminator_filters(weights: Sequence[h5py.Dataset], n_seen: int = 2) -> int:
     """Infer the filters of a discriminator's first layer from the shapes of its weights.
+
+    Args:
+        weights: all of them.
+        n_seen: channels that the first layer sees, of both images together.
 
     Raises:
         ValueError: if they are not those of a discriminator.
     """
-    # The first layer sees two images. With two filters, so does the second, which has twice as many.
-    first = [dataset.shape[3] for dataset in weights if len(dataset.shape) == 4 and dataset.shape[2] == 2]
+    # The first layer sees two images. With as many filters as channels, another one sees as many, and has more filters.
+    first = [dataset.shape[3] for dataset in weights if len(dataset.shape) == 4 and dataset.shape[2] == n_seen]
     if not first:
         raise ValueError(f"its {len(weights)} arrays are not those of a discriminator")
     return min(first)

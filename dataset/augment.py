@@ -33,7 +33,7 @@ def make_augment(
 
     Returns:
         Function of (step, sources of this machine), float32 (batch, 256, 256, 1) in [-1, 1], to sources of that shape
-        and range.
+        and range. Of slices that hold a phase, (batch, 256, 256, 2), the noise also changes the phase.
     """
     curves = _curves()
 
@@ -51,9 +51,19 @@ def make_augment(
             return drawn[n_own * worker : n_own * (worker + 1)]
 
         # The power of noise in a bin is exponentially distributed.
-        shape = tf.concat([[n_slices], tf.shape(sources)[1:]], 0)
+        images = sources if sources.shape[-1] == 1 else sources[..., :1]
+        shape = tf.concat([[n_slices], tf.shape(images)[1:]], 0)
         power = -tf.math.log(own(tf.random.stateless_uniform(shape, keys[4], minval=1e-7)))
-        magnitude = data.expand_magnitude(data.from_network(sources), tnp) * own(gain)
+        magnitude = data.expand_magnitude(data.from_network(images), tnp) * own(gain)
+        if sources.shape[-1] == 2:
+            # Its phase is random, and the spectra add up.
+            angle = 2 * np.pi * own(tf.random.stateless_uniform(shape, tf.random.fold_in(keys[4], 1)))
+            amplitude, phase = tf.sqrt(power) * own(noise) * _NOISE_IN_A_BIN, sources[..., 1:] * np.float32(np.pi)
+            real = magnitude * tf.cos(phase) + amplitude * tf.cos(angle)
+            imaginary = magnitude * tf.sin(phase) + amplitude * tf.sin(angle)
+            magnitude = tf.sqrt(tf.square(real) + tf.square(imaginary))
+            image = data.to_network(data.compress_magnitude(magnitude, tnp))
+            return tf.concat([image, tf.atan2(imaginary, real) / np.float32(np.pi)], axis=-1)
         magnitude = tf.sqrt(tf.square(magnitude) + power * tf.square(own(noise) * _NOISE_IN_A_BIN))
         return data.to_network(data.compress_magnitude(magnitude, tnp))
 

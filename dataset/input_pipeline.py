@@ -1,5 +1,6 @@
 """The `tf.data` pipeline that reads slice files in batches, and statistics over slices."""
 
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,6 @@ from dataset.slice_pairs import SlicePairs
 
 _BLOCK_PAIRS = 64  # that a thread compares at a time
 _BITS_OF_ONE = 0x3C00  # as float16
-HEADER, SLICE_BYTES = MAGNITUDE.header, MAGNITUDE.n_bytes
 REASON_END = "make it again (compute_features.py --overwrite)"
 _REASON = f"no float16 slice of (256, 256, 1) in [0, 1]; {REASON_END}"
 
@@ -148,12 +148,13 @@ def load_slices(paths: Sequence[str]) -> np.ndarray:
     return images
 
 
-def unchanged_errors(sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+def unchanged_errors(sources: Sequence[str], targets: Sequence[str], kind: SliceFormat = MAGNITUDE) -> np.ndarray:
     """Compute the mean absolute error of the unchanged source against the target, for each pair of slices.
 
     Args:
         sources: paths of slices.
         targets: paths of as many slices.
+        kind: what the slices hold; the error is that of the magnitude.
 
     Returns:
         float32 array [shape=(n_pairs,)], on [-1, 1].
@@ -162,29 +163,31 @@ def unchanged_errors(sources: Sequence[str], targets: Sequence[str]) -> np.ndarr
     # buffers are used again, and slices stay on [0, 1], where differences are half of those on [-1, 1].
     starts = range(0, len(sources), _BLOCK_PAIRS)
     with ThreadPoolExecutor(available_cores()) as pool:
-        blocks = pool.map(_differences, *([c[i : i + _BLOCK_PAIRS] for i in starts] for c in (sources, targets)))
+        compare = functools.partial(_differences, kind)
+        blocks = pool.map(compare, *([c[i : i + _BLOCK_PAIRS] for i in starts] for c in (sources, targets)))
         return 2 * np.concatenate(list(blocks))
 
 
-def _differences(sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+def _differences(kind: SliceFormat, sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
     """Compute the mean absolute difference of pairs of slices on [0, 1]: float32 array [shape=(n_pairs,)]."""
-    content = np.empty(SLICE_BYTES + 1, np.uint8)
+    content = np.empty(kind.n_bytes + 1, np.uint8)
     source, target = np.empty((2, *data.SLICE_SHAPE), np.float32)
     means = np.empty(len(sources), np.float32)
     for row, paths in enumerate(zip(sources, targets, strict=True)):
         for path, image in zip(paths, (source, target), strict=True):
-            _read_image(path, content, image)
+            _read_image(path, kind, content, image)
         np.subtract(target, source, out=target)
         means[row] = np.abs(target, out=target).mean()
     return means
 
 
-def _read_image(path: str, content: np.ndarray, image: np.ndarray) -> None:
-    """Read a slice into `image`, as `_read_slice` does.
+def _read_image(path: str, kind: SliceFormat, content: np.ndarray, image: np.ndarray) -> None:
+    """Read the magnitude of a slice into `image`, as `_read_slice` does.
 
     Args:
         path: the file.
-        content: uint8 array [shape=(SLICE_BYTES + 1,)] for the bytes of the file.
+        kind: what it must be.
+        content: uint8 array [shape=(kind.n_bytes + 1,)] for the bytes of the file.
         image: float32 array [shape=(256, 256, 1)] that gets the values, in [0, 1].
 
     Raises:
@@ -193,35 +196,43 @@ def _read_image(path: str, content: np.ndarray, image: np.ndarray) -> None:
     """
     with open(path, "rb", buffering=0) as file:
         n_bytes = file.readinto(content)
-    values = content[len(HEADER) : SLICE_BYTES].view(np.float16)
-    is_slice = n_bytes == SLICE_BYTES and content[: len(HEADER)].tobytes() == HEADER
+    header = kind.header
+    values = content[len(header) : kind.n_bytes].view(np.float16)[:: kind.shape[-1]]
+    is_slice = n_bytes == kind.n_bytes and content[: len(header)].tobytes() == header
     # A test of the bits is faster; it is as in `_read_slice`.
     if not is_slice or not (values.view(np.uint16).max() <= _BITS_OF_ONE or ((values >= 0) & (values <= 1)).all()):
-        raise SliceError(f"{path}: {_REASON}")
+        raise SliceError(f"{path}: no {kind} in [0, 1]; {REASON_END}")
     image[...] = values.reshape(data.SLICE_SHAPE)
 
 
-def mean_difference(pairs: SlicePairs, seed: int, at_most: int = 1000) -> np.ndarray:
+def mean_difference(
+    pairs: SlicePairs, seed: int, at_most: int = 1000, read: Callable[..., tf.data.Dataset] = batches
+) -> np.ndarray:
     """Compute the mean spectral difference of pairs, target minus source: what a fixed equalizer adds.
 
     Args:
         pairs: the pairs of slices.
         seed: decides which pairs are read if there are more than `at_most`.
         at_most: the number of pairs that suffice.
+        read: `batches`, or that of `phase_slices`.
 
     Returns:
         float32 array [shape=(256,)], on the scale of the log-magnitude.
     """
     order = np.random.default_rng(seed).permutation(len(pairs))[:at_most]
-    pipeline = batches((pairs.sources, pairs.targets), 32, order)
+    pipeline = read((pairs.sources, pairs.targets), 32, order)
     differences = [
-        (t - s).mean(axis=(2, 3)) / 2 for s, t in checked(pipeline.as_numpy_iterator())
+        (t - s)[..., :1].mean(axis=(2, 3)) / 2 for s, t in checked(pipeline.as_numpy_iterator())
     ]  # of [-1, 1] to [0, 1]
     return np.concatenate(differences).mean(axis=0)
 
 
-def sounding_fractions(paths: Sequence[str]) -> np.ndarray:
+def sounding_fractions(paths: Sequence[str], read_slice: Callable[[tf.Tensor], tf.Tensor] | None = None) -> np.ndarray:
     """Compute the fraction of the frames of each slice that sound (see `data.sounding`).
+
+    Args:
+        paths: the files.
+        read_slice: function of a path to a slice, if the slices also hold phases.
 
     Returns:
         float32 array [shape=(len(paths),)] in [0, 1].
@@ -229,7 +240,7 @@ def sounding_fractions(paths: Sequence[str]) -> np.ndarray:
 
     @tf.autograph.experimental.do_not_convert
     def fraction(path: tf.Tensor) -> tf.Tensor:
-        sounds = tf.reduce_max(_read_slice(path), axis=(0, 2)) > data.SOUNDING_LEVEL
+        sounds = tf.reduce_max((read_slice or _read_slice)(path)[..., :1], axis=(0, 2)) > data.SOUNDING_LEVEL
         return tf.reduce_mean(tf.cast(sounds, tf.float32))
 
     dataset = tf.data.Dataset.from_tensor_slices(_as_column(paths))

@@ -114,7 +114,7 @@ class PairedDataset:
         """
         self._settings = settings
         self.targets = list(dict.fromkeys(target for _, target in settings.instrument_pairs))
-        kind = WITH_PHASE if settings.with_phase else MAGNITUDE
+        self._kind = kind = WITH_PHASE if settings.with_phase else MAGNITUDE
         self._reader = phase_slices if settings.with_phase else input_pipeline
         tables, self.notices = find_pairs(settings.dataset_paths, settings.instrument_pairs, kind)
         pieces = {piece for table in tables for piece in table.pieces}
@@ -168,13 +168,8 @@ class PairedDataset:
         return input_pipeline.checked(self._reader.batches(columns, settings.batch_size // settings.n_workers))
 
     def unchanged_errors(self) -> dict[str, float]:
-        """Compute the validation errors of the unchanged source: dict of metric, as in the history, to float.
-
-        Slices that hold a phase have none here.
-        """
-        if self._settings.with_phase:
-            return {}
-        errors = input_pipeline.unchanged_errors(self.validation.sources, self.validation.targets)
+        """Compute the validation errors of the unchanged source: dict of metric, as in the history, to float."""
+        errors = input_pipeline.unchanged_errors(self.validation.sources, self.validation.targets, self._kind)
         result = {"gen_mae_val": float(errors.mean())}
         if self._settings.with_style:
             for index, name in enumerate(self.targets):
@@ -185,16 +180,13 @@ class PairedDataset:
         """Compute the mean spectral difference of the training pairs, for evaluations.
 
         Returns:
-            dict of "<origin>/<target>" to 256 numbers, on the scale of the log-magnitude; empty for slices that hold a
-            phase.
+            dict of "<origin>/<target>" to 256 numbers, on the scale of the log-magnitude.
         """
-        if self._settings.with_phase:
-            return {}
         side, result, first = self.train, {}, 0
         for (origin, target), count in zip(self._settings.instrument_pairs, side.counts, strict=True):
             rows = slice(first, first + count)
             pairs = SlicePairs(side.pieces[rows], side.sources[rows], side.targets[rows])
-            difference = input_pipeline.mean_difference(pairs, self._settings.seed)
+            difference = input_pipeline.mean_difference(pairs, self._settings.seed, read=self._reader.batches)
             result[f"{origin}/{target}"] = difference.round(5).tolist()
             first += count
         return result
@@ -249,7 +241,10 @@ class PairedDataset:
         chosen = side.target_indices == index
         pieces, paths = side.pieces[chosen], side.targets[chosen]
         fractions = recorded_sounding(paths)
-        pool = StylePool(pieces, paths, input_pipeline.sounding_fractions(paths) if fractions is None else fractions)
+        if fractions is None:
+            read_slice = phase_slices.read_slice if self._settings.with_phase else None
+            fractions = input_pipeline.sounding_fractions(paths, read_slice)
+        pool = StylePool(pieces, paths, fractions)
         if pool.n_pieces < 2:
             raise UserError(
                 f"{pool.n_pieces} {name} pieces hold slices of {target} that sound; a style comes from another piece, "

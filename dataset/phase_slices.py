@@ -23,7 +23,7 @@ def batches(
         Where a file is no such slice, it raises an error that `input_pipeline.checked` makes one line of.
     """
     columns = [column if order is None else np.asarray(column)[order] for column in columns]
-    return read_batches(columns, batch_size, drop_remainder, _read_slice, _to_network)
+    return read_batches(columns, batch_size, drop_remainder, read_slice, _to_network)
 
 
 def load_slices(paths: Sequence[str]) -> np.ndarray:
@@ -47,5 +47,6 @@ def _to_network(slices: tf.Tensor | np.ndarray, xp: object = tf) -> tf.Tensor | 
     return xp.stack([data.to_network(slices[..., 0]), slices[..., 1]], axis=-1)
 
 
-def _read_slice(path: tf.Tensor) -> tf.Tensor:
+def read_slice(path: tf.Tensor) -> tf.Tensor:
+    """Read a slice file: float16 (256, 256, 2), as it is stored."""
     return read_checked(path, WITH_PHASE, lambda _, values: tf.reduce_all(tf.abs(values) <= 1), _REASON)

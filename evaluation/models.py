@@ -16,8 +16,9 @@ from common.weights import load_generator
 from evaluation.pairs import RecordingPair, read_pair
 from evaluation.settings import EvaluationSettings
 from inference import phase_network
-from inference.keras_network import make_predict_fn
-from inference.style import choose_slices
+from inference.keras_network import make_predict_fn, representation_of
+from inference.settings import MODEL_PHASE
+from inference.style import slices_with_phase
 from inference.transfer import PredictFn
 
 
@@ -43,6 +44,12 @@ class Model(NamedTuple):
         """Whether the network has a second input, the style."""
         return len(self.generator.inputs) == 2
 
+    def make_predict_fn(self, style: np.ndarray | None = None) -> PredictFn:
+        """Make its function of images with a style, [shape=(n, 256, 256, 2)], of which it may not need the phase."""
+        if style is not None and representation_of(self.generator) is None:
+            style = style[..., :1]
+        return make_predict_fn(self.generator, style)
+
 
 def load_models(paths: Sequence[str | Path], origin: str | None = None, target: str | None = None) -> list[Model]:
     """Load models, and name each by the shortest end of its path that no other model has.
@@ -65,12 +72,18 @@ def load_models(paths: Sequence[str | Path], origin: str | None = None, target: 
     return [_load_model(path, "/".join(path.parts[-depth:]), origin, target) for path in paths]
 
 
-def load_phase_network(settings: EvaluationSettings) -> EvaluationSettings:
+def load_phase_network(settings: EvaluationSettings, models: Sequence[Model]) -> EvaluationSettings:
     """Load the network of the phase if a phase needs it, and record its weights.
 
     Raises:
-        UserError: if there is no such network.
+        UserError: if there is no such network, or a model does not predict the phase that is to be the model's.
     """
+    if any(phase.name == MODEL_PHASE for phase in settings.phases):
+        for model in models:
+            if representation_of(model.generator) is None:
+                raise UserError(
+                    f"--phase {MODEL_PHASE}: {model.label} predicts the magnitude alone; leave out one of both"
+                )
     if all(phase.name != "network" for phase in settings.phases):
         return settings
     folder = phase_network.find(settings.phase_network, settings.model_paths[0])
@@ -136,14 +149,14 @@ def make_predict_fns(
         Function from the index of a pair to a dict of a model's label to what `transfer.make_predict_fn` returns, and
         the pairs that were read for the style: the last of them gives it, and the target is silent in the others.
     """
-    without_style = {model.label: make_predict_fn(model.generator) for model in models if not model.takes_style}
+    without_style = {model.label: model.make_predict_fn() for model in models if not model.takes_style}
     with_style = [model for model in models if model.takes_style]
 
     def predict_fns_for(index: int) -> tuple[dict[str, PredictFn], list[RecordingPair]]:
         if not with_style:
             return without_style, []
         style, tried = _choose_style(index, target, pairs, seconds)
-        return without_style | {model.label: make_predict_fn(model.generator, style) for model in with_style}, tried
+        return without_style | {model.label: model.make_predict_fn(style) for model in with_style}, tried
 
     return predict_fns_for
 
@@ -154,7 +167,7 @@ def _choose_style(
     """Choose a style from the next piece after that of `index` in which the target sounds.
 
     Returns:
-        float32 array [shape=(1, 256, 256, 1)] in [-1, 1], and the pieces that were read.
+        float32 array [shape=(1, 256, 256, 2)] in [-1, 1], log-magnitude and phase, and the pieces that were read.
 
     Raises:
         UserError: if there is no such piece.
@@ -164,8 +177,7 @@ def _choose_style(
         tried.append(pairs[(index + offset) % len(pairs)])
         _, audio = read_pair(tried[-1], seconds)
         try:
-            slices, _ = choose_slices(data.log_magnitude(data.stft(audio)))
+            return slices_with_phase(data.stft(audio)), tried
         except ValueError:  # it is silent
             continue
-        return data.to_network(slices), tried
     raise UserError(f"a style of {target} is taken from another piece, and there is none; add pieces")

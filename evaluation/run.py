@@ -40,7 +40,7 @@ def run(settings: EvaluationSettings, device_name: str) -> int:
     """
     transcriber = Transcriber() if settings.midi_path else None
     models = load_models(settings.model_paths, settings.origin, settings.target)
-    settings = load_phase_network(settings)
+    settings = load_phase_network(settings, models)
     systems = scoring.system_names([model.label for model in models], settings.phases)
     if scoring.choose_reference(systems, settings.reference) is None:
         raise UserError(f"--reference {settings.reference} is none of the systems: {'; '.join(systems)}")

@@ -14,8 +14,9 @@ from evaluation.differences import Differences
 from evaluation.intervals import Interval, bootstrap_interval
 from evaluation.measures import FRECHET, METRICS, piece_metrics
 from evaluation.notes import Judge
-from inference.settings import PhaseSettings
-from inference.transfer import PredictFn, analyze, plain_frames, resynthesize, transfer_log_magnitude
+from inference.channels import representation_of
+from inference.settings import MODEL_PHASE, PhaseSettings
+from inference.transfer import PredictFn, analyze, plain_frames, resynthesize, transfer_spectrum
 
 INPUT, EQUALIZER, TRUTH = "input unchanged", "fixed equalizer", "true magnitude"
 TARGET = "true target"
@@ -102,21 +103,22 @@ def run_systems(
     images = {number: data.log_magnitude(spectrum) for number, spectrum in spectra.items()}
     targets = {number: data.log_magnitude(analyze(target, phase)) for number, phase in grids.items()}
 
-    def make_output(system: str, log_magnitude: np.ndarray, phase: PhaseSettings) -> Output:
-        audio = resynthesize(log_magnitude, spectra[phase.grids], len(source), phase)
-        return Output(system, plain_frames(log_magnitude, data.count_frames(len(source)), phase), audio)
+    def make_output(system: str, rows: np.ndarray, phase: PhaseSettings, representation: str | None = None) -> Output:
+        audio = resynthesize(rows, spectra[phase.grids], len(source), phase, representation)
+        return Output(system, plain_frames(rows[: data.N_BINS], data.count_frames(len(source)), phase), audio)
 
     yield Output(INPUT, images[1], source)
     yield make_output(EQUALIZER, np.clip(images[1] + difference[:, np.newaxis], 0, 1), input_phase)
-    for phase in {phase.label: phase for phase in (input_phase, *phases)}.values():
+    for phase in {phase.label: phase for phase in (input_phase, *phases) if phase.name != MODEL_PHASE}.values():
         yield make_output(f"{TRUTH}, {phase.label}", targets[phase.grids], phase)
     for label, predict_fn in predict_fns.items():
         numbers = {phase.grids for phase in phases}
         generated = {
-            number: transfer_log_magnitude(images[number], predict_fn, overlap, grids=number) for number in numbers
+            number: transfer_spectrum(spectra[number], predict_fn, overlap, grids=number) for number in numbers
         }
         for phase in phases:
-            yield make_output(f"{label}, {phase.label}", generated[phase.grids], phase)
+            rows, representation = generated[phase.grids], representation_of(predict_fn)
+            yield make_output(f"{label}, {phase.label}", rows, phase, representation)
 
 
 def system_names(labels: Iterable[str], phases: Sequence[PhaseSettings]) -> list[str]:
@@ -126,7 +128,7 @@ def system_names(labels: Iterable[str], phases: Sequence[PhaseSettings]) -> list
         labels: the models.
         phases: the phases to compare.
     """
-    truths = dict.fromkeys(["input", *(phase.label for phase in phases)])
+    truths = dict.fromkeys(["input", *(phase.label for phase in phases if phase.name != MODEL_PHASE)])
     models = [f"{label}, {phase.label}" for label in labels for phase in phases]
     return [INPUT, EQUALIZER, *(f"{TRUTH}, {name}" for name in truths), *models]
 

@@ -7,8 +7,10 @@ from common import cli, pretrained
 from common.cli import UserError
 from common.device import add_gpu_argument
 from inference.settings import (
+    AUTO,
     HIGH_BANDS,
     LEVELS,
+    MODEL_PHASE,
     PHASES,
     RUNTIMES,
     ConvertSettings,
@@ -43,11 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="level of the output: the network's, the input's loudness, or a peak of -1 dBFS",
     )
     add("--high_band", choices=HIGH_BANDS, default=transfer.high_band, help="what sounds above 11 kHz")
-    add("--phase", choices=PHASES, default=transfer.phase.name, help="how the phase is found")
+    add(
+        "--phase",
+        choices=(AUTO, *PHASES),
+        default=AUTO,
+        help=f"how the phase is found; auto: {MODEL_PHASE} for models that predict one, else {transfer.phase.name}",
+    )
     add("--phase_network", metavar="FOLDER", help="folder of train_phase.py (default: phase/ in the model's folder)")
     add(
         "--phase_iterations",
-        type=cli.positive_int,
+        type=cli.non_negative_int,
         help="iterations of phases that are estimated (default: 8, with --interleave 16; griffinlim: 32)",
     )
     add(

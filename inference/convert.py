@@ -13,6 +13,7 @@ import data
 from common import audio, cli, failures, storage
 from common.cli import UserError
 from common.progress import ProgressBar
+from inference.channels import representation_of
 from inference.jobs import Job, expected_seconds, skip_notice
 from inference.loudness import Meter
 from inference.runtimes import Network, complete_phase
@@ -61,7 +62,8 @@ def run(
     if not network.takes_style:
         raise UserError(f"--model {model_path} takes no style; predict.py is for such models")
     print(*(notice for style in styles for notice in style.notices), sep="\n")
-    predict_fns = [with_styles(network.infer, style.slices) for style in styles]
+    with_phase = representation_of(network.infer) is not None
+    predict_fns = [with_styles(network.infer, style.images(with_phase)) for style in styles]
     return convert_all(jobs, mix(predict_fns, [style.weight for style in styles]), settings, network.device_name)
 
 

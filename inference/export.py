@@ -13,7 +13,7 @@ import data
 from common import storage
 from common.cli import UserError
 from common.device import held_back_stderr
-from common.stored_generator import StoredGenerator
+from common.stored_generator import StoredGenerator, require_magnitude
 from inference import onnx_network, onnx_variants
 
 FILE_NAMES = {"onnx": "generator.onnx", "litert": "generator.tflite", "savedmodel": "generator"}
@@ -57,8 +57,10 @@ def export(stored: StoredGenerator, kind: str, folder: Path, overwrite: bool, ha
         The path of the file, or of the folder of a SavedModel.
 
     Raises:
-        UserError: if there is one already, the weights are not those of a generator, or the result differs from it.
+        UserError: if there is one already, the weights are not those of a generator of the magnitude alone, or the
+            result differs from it.
     """
+    require_magnitude(stored, "export.py needs")
     path = folder / FILE_NAMES[kind]
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists; --overwrite replaces it")

@@ -42,21 +42,42 @@ def integrate_blocks(
     for (start, source), _ in chunks:
         n_frames = start.shape[-1] - 2 * _CONTEXT_FRAMES
         taken = slice(_CONTEXT_FRAMES, _CONTEXT_FRAMES + n_frames)
-        mixed, mixed_source = (_mix(array, grids)[:, : data.N_BINS] for array in (start, source))
-        frequency, delay = _derivatives(mixed, mixed_source, infer, n_frames)
-        rotation = np.ones((grids, *start.shape[1:2], n_frames), np.complex64)
-        for grid, spectrum in enumerate(mixed[..., taken]):
-            magnitude, unit_before = np.abs(spectrum), np.exp(1j * np.angle(spectrum))
-            anchor = np.zeros_like(spectrum)
-            anchor[:n_fixed] = _ANCHOR_WEIGHT * unit_before[:n_fixed]
-            unit = phase_gradient.integrate(
-                magnitude, frequency[grid], delay[grid], previous=previous[grid], anchor=anchor
-            )
-            unit[:n_fixed] = unit_before[:n_fixed]
-            previous[grid] = phase_gradient.Frame(magnitude[:, -1], unit[:, -1])
-            rotation[grid, : len(unit)] = unit * unit_before.conj()
+        mixed, mixed_source = (mix(array, grids) for array in (start, source))
+        frequency, delay = _derivatives(*(array[:, : data.N_BINS] for array in (mixed, mixed_source)), infer, n_frames)
+        rotation = integrate_grids(mixed[..., taken], frequency, delay, previous, n_fixed)
         rotated = start[..., taken] * np.tile(rotation, (len(start) // grids, 1, 1))
         yield streaming.interleave(rotated, grids), streaming.interleave(source[..., taken], grids)
+
+
+def integrate_grids(
+    mixed: np.ndarray,
+    frequency: np.ndarray,
+    delay: np.ndarray,
+    previous: list[phase_gradient.Frame | None],
+    n_fixed: int,
+) -> np.ndarray:
+    """Find the phase that fits derivatives, each grid by itself.
+
+    Args:
+        mixed: spectrum with the phase before, complex64 [shape=(grids, n_bins, n_frames)], of 256 bins or more.
+        frequency: instantaneous frequency, float32 array [shape=(grids, 256, n_frames)] in [-π, π].
+        delay: group delay, of the same shape and range.
+        previous: the frame before of each grid, or None; replaced by the last frame.
+        n_fixed: number of the lowest bins that keep their phase.
+
+    Returns:
+        What to multiply the spectrum with, complex64 of its shape: 1 above 256 bins.
+    """
+    rotation = np.ones(mixed.shape, np.complex64)
+    for grid, spectrum in enumerate(mixed[:, : data.N_BINS]):
+        magnitude, unit_before = np.abs(spectrum), np.exp(1j * np.angle(spectrum))
+        anchor = np.zeros_like(spectrum)
+        anchor[:n_fixed] = _ANCHOR_WEIGHT * unit_before[:n_fixed]
+        unit = phase_gradient.integrate(magnitude, frequency[grid], delay[grid], previous=previous[grid], anchor=anchor)
+        unit[:n_fixed] = unit_before[:n_fixed]
+        previous[grid] = phase_gradient.Frame(magnitude[:, -1], unit[:, -1])
+        rotation[grid, : len(unit)] = unit * unit_before.conj()
+    return rotation
 
 
 def _derivatives(
@@ -90,7 +111,7 @@ def _derivatives(
     return tuple(np.arctan2(joined[..., sine], joined[..., sine - 1]) for sine in (1, 3))
 
 
-def _mix(array: np.ndarray, grids: int) -> np.ndarray:
+def mix(array: np.ndarray, grids: int) -> np.ndarray:
     """Sum the channels of each grid: [shape=(n_channels * grids, n_bins, n_frames)] to (grids, n_bins, n_frames)."""
     return array.reshape(-1, grids, *array.shape[1:]).sum(axis=0)
 

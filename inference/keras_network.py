@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import data
+from common import representations
+from inference.channels import of_slices
 from inference.transfer import PredictFn, with_styles
 
 
@@ -16,12 +17,20 @@ def make_predict_fn(generator: keras.Model, styles: np.ndarray | None = None) ->
 
     Args:
         generator: takes images [shape=(batch, 256, 256, 1)] in [-1, 1], or a list of two such: source and style.
-        styles: float32 array [shape=(n_styles, 256, 256, 1)] in [-1, 1], for a network that takes a style.
+        styles: float32 array [shape=(n_styles, 256, 256, 1)] in [-1, 1], for a network that takes a style; with the
+            phase as a second channel for one that predicts a phase.
 
     Returns:
-        Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1], in inference mode.
+        Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1], in inference mode. For a
+        network that predicts a phase, what `channels.of_slices` returns.
     """
-    return with_styles(make_infer(generator, styles is not None), styles)
+    infer = make_infer(generator, styles is not None)
+    return with_styles(of_slices(infer, representation_of(generator)), styles)
+
+
+def representation_of(generator: keras.Model) -> str | None:
+    """Return the representation of the phase that a generator predicts; None if it predicts none."""
+    return representations.of_channels(generator.inputs[0].shape[-1], generator.outputs[0].shape[-1])
 
 
 def make_infer(generator: keras.Model, takes_style: bool) -> Callable[..., np.ndarray]:
@@ -33,8 +42,8 @@ def make_infer(generator: keras.Model, takes_style: bool) -> Callable[..., np.nd
 @functools.lru_cache(maxsize=4)  # one graph for a network, whatever the style
 def _compile(generator: keras.Model, takes_style: bool) -> Callable[..., tf.Tensor]:
     """Compile a network to a graph, a function of images or of images and one style for all of them."""
-    image = tf.TensorSpec(data.SLICE_SHAPE, tf.float32)
-    images = tf.TensorSpec((None, *data.SLICE_SHAPE), tf.float32)
+    shape = generator.inputs[0].shape[1:]
+    image, images = tf.TensorSpec(shape, tf.float32), tf.TensorSpec((None, *shape), tf.float32)
     if not takes_style:
         return tf.function(lambda source: generator(source, training=False), input_signature=[images], autograph=False)
 

@@ -18,7 +18,7 @@ def build(stored: StoredGenerator) -> bytes:
     """Make the ONNX graph of a generator, with normalization folded into the convolutions.
 
     Its inputs are `source` and, for two inputs, `style`; its output is `generated`: float32 (batch, 256, 256, 1) in
-    [-1, 1], bins, frames and channel as in `model.Generator`.
+    [-1, 1], bins, frames and channel as in `model.Generator`; more channels if it predicts a phase.
 
     Raises:
         UserError: if the weights are not exactly those of a generator.
@@ -59,8 +59,11 @@ def build(stored: StoredGenerator) -> bytes:
     x = add("Tanh", [x], "last_tanh")
     add("Transpose", [x], GENERATED, perm=[0, 2, 3, 1])
 
-    shape = ["batch", *data.SLICE_SHAPE]
-    infos = {name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in (*inputs, GENERATED)}
+    n_in, n_out = stored.n_channels
+    shapes = {
+        name: ["batch", *data.SLICE_SHAPE[:2], n_out if name == GENERATED else n_in] for name in (*inputs, GENERATED)
+    }
+    infos = {name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()}
     graph = helper.make_graph(nodes, "generator", [infos[name] for name in inputs], [infos[GENERATED]], weights)
     opset = helper.make_opsetid("", OPSET)
     return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION).SerializeToString()
@@ -113,7 +116,7 @@ def make_infer(stored: StoredGenerator) -> Callable[..., np.ndarray]:
 
     Returns:
         Function of images or of images and one style: float32 arrays [shape=(n, 256, 256, 1)] and
-        [shape=(256, 256, 1)], to the generated images, all in [-1, 1].
+        [shape=(256, 256, 1)], to the generated images, all in [-1, 1]; with as many channels as the generator has.
 
     Raises:
         UserError: if the weights are not exactly those of a generator.

@@ -34,6 +34,8 @@ def with_phase(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:
     - `griffinlim`: librosa's fast Griffin-Lim from random phases.
     - `griffinlim_input`: fast Griffin-Lim from the input's phase.
     - `network`: fast Griffin-Lim from the phase that fits the derivatives that a network predicts.
+    - `model`: the phase that the model predicts beside the magnitude, which is that of the spectrum here
+      (`channels.with_predicted_phase`), and fast Griffin-Lim from it if there are iterations.
 
     Args:
         blocks: tuples of magnitude and spectrum. The magnitude is that of the output, float32
@@ -45,7 +47,7 @@ def with_phase(blocks: Blocks, settings: PhaseSettings) -> Iterator[np.ndarray]:
         complex64 arrays [shape=(n_channels, n_bins, n_frames)].
     """
     blocks = ((magnitude, spectrum[:, : magnitude.shape[1]]) for magnitude, spectrum in blocks)
-    if settings.name == "input":
+    if settings.name == "input" or settings.n_iterations == 0:
         for magnitude, spectrum in blocks:
             yield apply_phase(magnitude, spectrum)
     elif settings.name == "griffinlim":

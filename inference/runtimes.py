@@ -12,7 +12,8 @@ from common.cli import UserError
 from common.device import start_tensorflow
 from common.stored_generator import find_generator, is_adversarial
 from inference import onnx_network, phase_network
-from inference.settings import ConvertSettings
+from inference.channels import of_slices, representation_of
+from inference.settings import AUTO, MODEL_PHASE, ConvertSettings, PhaseSettings
 
 # TensorFlow takes seconds to start. Its slices are a little faster on a CPU, and much on a GPU.
 LONG_SECONDS = 3600.0
@@ -25,7 +26,8 @@ class Network(NamedTuple):
 
     Attributes:
         infer: function of images, or of images and one style for all of them: float32 arrays
-            [shape=(n, 256, 256, 1)] and [shape=(256, 256, 1)] in [-1, 1], to generated images.
+            [shape=(n, 256, 256, 1)] and [shape=(256, 256, 1)] in [-1, 1], to generated images. For a generator that
+            predicts a phase, what `channels.of_slices` returns.
         takes_style: whether it needs a style.
         device_name: what it runs on, for messages.
         runtime: "onnx" or "tensorflow".
@@ -85,23 +87,24 @@ def load(path: Path, runtime: str, gpu: int | None) -> Network:
         stored = find_generator(path)
         device_name = f"the CPU ({processor.available_cores()} cores, onnxruntime)"
         takes_style, adversarial = stored.size["n_inputs"] == 2, is_adversarial(stored.config)
-        return Network(onnx_network.make_infer(stored), takes_style, device_name, runtime, adversarial)
+        infer = of_slices(onnx_network.make_infer(stored), stored.phase)
+        return Network(infer, takes_style, device_name, runtime, adversarial)
     device_name = start_tensorflow(gpu)
     from common.weights import load_generator
     from inference import keras_network
 
     generator, config = load_generator(path)
     takes_style = config["model"]["n_inputs"] == 2
-    infer = keras_network.make_infer(generator, takes_style)
+    infer = of_slices(keras_network.make_infer(generator, takes_style), keras_network.representation_of(generator))
     return Network(infer, takes_style, device_name, runtime, is_adversarial(config))
 
 
 def complete_phase(settings: ConvertSettings, model_path: Path, network: Network) -> ConvertSettings:
     """Choose what the settings of the phase leave to the model, and load the network of the phase if they need one.
 
-    Without a choice, a model that was trained with a discriminator has its phase found on the finer grid: the noise
-    that it makes differs from grid to grid and is averaged, so that more pitches stay (docs/phases.md). The network of
-    the phase has the runtime of the generator.
+    Without a choice, a model that predicts a phase has that one. Of the others, one that was trained with a
+    discriminator has its phase found on the finer grid: the noise that it makes differs from grid to grid and is
+    averaged, so that more pitches stay (docs/phases.md). The network of the phase has the runtime of the generator.
 
     Args:
         settings: how recordings are converted.
@@ -109,14 +112,20 @@ def complete_phase(settings: ConvertSettings, model_path: Path, network: Network
         network: the generator.
 
     Returns:
-        The settings with the grid and the network.
+        The settings with the phase, the grid and the network.
 
     Raises:
-        UserError: if there is no such network.
+        UserError: if there is no such network, or the model does not predict the phase that is asked for.
     """
-    phase = settings.transfer.phase
+    phase, predicts = settings.transfer.phase, representation_of(network.infer) is not None
+    if phase.name == MODEL_PHASE and not predicts:
+        raise UserError(f"--phase {MODEL_PHASE}: {model_path} predicts the magnitude alone; choose another phase")
+    if phase.name == AUTO:
+        phase = phase._replace(name=MODEL_PHASE if predicts else PhaseSettings().name)
+    if phase.iterations == 0 and phase.name != MODEL_PHASE:
+        raise UserError(f"--phase_iterations 0 is for --phase {MODEL_PHASE}, not {phase.name}")
     if phase.interleave is None:
-        phase = phase._replace(interleave=network.adversarial)
+        phase = phase._replace(interleave=network.adversarial and phase.name != MODEL_PHASE)
     if phase.name == "network" and phase.network is None:
         found = phase_network.find(settings.phase_network, model_path)
         phase = phase._replace(network=phase_network.load(found, network.runtime))

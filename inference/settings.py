@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 LEVELS = ("none", "match", "peak")
 HIGH_BANDS = ("none", "input")
 RUNTIMES = ("auto", "onnx", "tensorflow")
-PHASES = ("input", "griffinlim", "griffinlim_input", "network")
+MODEL_PHASE = "model"  # what a model predicts beside the magnitude
+PHASES = ("input", "griffinlim", "griffinlim_input", "network", MODEL_PHASE)
+AUTO = "auto"  # what the model can do best
 PHASE_NETWORKS = ("compact", "unet")
 
 
@@ -14,7 +16,8 @@ class PhaseSettings(NamedTuple):
     """How the phase of a generated magnitude is found.
 
     Attributes:
-        name: one of `PHASES`; see `phase.with_phase`.
+        name: one of `PHASES`; see `phase.with_phase`. In the settings of a command line also `AUTO`, until the model is
+            known.
         iterations: iterations of a phase that is estimated; None for its default.
         seed: seed of random phases.
         interleave: whether the network also runs on the recording shifted by 256 samples, and the phase is found for

@@ -22,11 +22,17 @@ class Style(NamedTuple):
         slices: float32 array [shape=(n_slices, 256, 256, 1)] in [-1, 1].
         notices: messages about which parts of the recording were taken.
         weight: its part in a mix of styles.
+        phases: phase of the slices in half turns, of the same shape; None if it was not read.
     """
 
     slices: np.ndarray
     notices: list[str]
     weight: float = 1.0
+    phases: np.ndarray | None = None
+
+    def images(self, with_phase: bool) -> np.ndarray:
+        """Return the slices, or the slices with their phases as a second channel, for a network that sees them."""
+        return np.concatenate([self.slices, self.phases], axis=-1) if with_phase else self.slices
 
 
 def read_styles(settings: Iterable[StyleSettings]) -> list[Style]:
@@ -49,11 +55,11 @@ def read_style(path: str, n_slices: int = 1, start: float | None = None, weight:
     try:
         # It is read twice, as only a few numbers of each frame can be kept until it is known which parts are taken.
         with audio.Reader(path) as reader:
-            spans = _choose_spans(_log_magnitudes(reader), n_slices, start)
+            spans = _choose_spans((data.log_magnitude(spectrum) for spectrum in _spectra(reader)), n_slices, start)
             if start is None and (fault := reader.cut_off()):
                 raise audio.AudioError(fault)
         with audio.Reader(path) as reader:
-            slices = _cut_slices(_log_magnitudes(reader), spans)
+            slices = _cut_slices(map(_with_phase, _spectra(reader)), spans, 2)
     except audio.AudioError as error:
         raise UserError(f"--style {path} {error}") from None
     starts = _start_seconds(spans)
@@ -61,7 +67,24 @@ def read_style(path: str, n_slices: int = 1, start: float | None = None, weight:
     notices = [f"{label}: {path} from {', '.join(f'{seconds:.2f} s' for seconds in starts)}"]
     if len(starts) < n_slices:
         notices.append(f"it holds {len(starts)} slices that sound, not {n_slices}")
-    return Style(data.to_network(slices), notices, weight)
+    return Style(data.to_network(slices[..., :1]), notices, weight, slices[..., 1:])
+
+
+def slices_with_phase(spectrum: np.ndarray, count: int = 1) -> np.ndarray:
+    """Choose slices as `choose_slices` does, and take their phases, too.
+
+    Args:
+        spectrum: complex64 array [shape=(513, n_frames)].
+        count: slices to choose.
+
+    Returns:
+        float32 array [shape=(n_slices, 256, 256, 2)]: log-magnitude in [-1, 1], and phase in half turns.
+
+    Raises:
+        AudioError: if nothing sounds.
+    """
+    slices = _cut_slices([_with_phase(spectrum)], _choose_spans([data.log_magnitude(spectrum)], count, None), 2)
+    return np.concatenate([data.to_network(slices[..., :1]), slices[..., 1:]], axis=-1)
 
 
 def choose_slices(
@@ -88,11 +111,17 @@ def choose_slices(
     return _cut_slices([log_magnitude], spans), _start_seconds(spans)
 
 
-def _log_magnitudes(reader: audio.Reader) -> Iterator[np.ndarray]:
-    """Yield the log-magnitude of a recording, mixed to mono, in blocks [shape=(256, n_frames)]."""
+def _spectra(reader: audio.Reader) -> Iterator[np.ndarray]:
+    """Yield the spectrum of a recording, mixed to mono, in blocks [shape=(513, n_frames)]."""
     mono = (block.mean(axis=0, keepdims=True) for block in reader.blocks())
     for spectrum in streaming.stft(streaming.resample(mono, reader.sample_rate, data.SAMPLE_RATE)):
-        yield data.log_magnitude(spectrum[0])
+        yield spectrum[0]
+
+
+def _with_phase(spectrum: np.ndarray) -> np.ndarray:
+    """Stack log-magnitude and phase in half turns: float32 array [shape=(512, n_frames)]."""
+    half_turns = np.angle(spectrum[: data.N_BINS]) * np.float32(1 / np.pi)
+    return np.concatenate([data.log_magnitude(spectrum), half_turns])
 
 
 def _choose_spans(blocks: Iterable[np.ndarray], count: int, start: float | None) -> list[range]:
@@ -138,14 +167,14 @@ def _measure_frames(blocks: Iterable[np.ndarray], last: int | None) -> tuple[np.
     return np.concatenate(means)[:last], np.concatenate(sounding)[:last]
 
 
-def _cut_slices(blocks: Iterable[np.ndarray], spans: Sequence[range]) -> np.ndarray:
-    """Cut the frames of spans out of blocks [shape=(256, n_frames)]; a span that is too short is repeated.
+def _cut_slices(blocks: Iterable[np.ndarray], spans: Sequence[range], n_channels: int = 1) -> np.ndarray:
+    """Cut the frames of spans out of blocks [shape=(n_channels * 256, n_frames)]; a span that is too short is repeated.
 
     Returns:
-        float32 array [shape=(n_slices, 256, 256, 1)].
+        float32 array [shape=(n_slices, 256, 256, n_channels)].
     """
     n_bins, width, _ = data.SLICE_SHAPE
-    slices = [np.zeros((n_bins, len(span)), np.float32) for span in spans]
+    slices = [np.zeros((n_channels * n_bins, len(span)), np.float32) for span in spans]
     end, n_frames = max(span.stop for span in spans), 0
     for block in blocks:
         for image, span in zip(slices, spans, strict=True):
@@ -156,7 +185,7 @@ def _cut_slices(blocks: Iterable[np.ndarray], spans: Sequence[range]) -> np.ndar
         if n_frames >= end:
             break
     tiled = [np.tile(image, (1, -(-width // image.shape[1])))[:, :width] for image in slices]
-    return np.stack(tiled)[..., np.newaxis]
+    return np.moveaxis(np.stack(tiled).reshape(len(tiled), n_channels, n_bins, width), 1, -1)
 
 
 def _start_seconds(spans: Iterable[range]) -> list[float]:

@@ -7,9 +7,9 @@ import numpy as np
 
 import data
 from common.cli import UserError
-from inference import streaming
+from inference import channels, streaming
 from inference.phase import hop_length, with_phase
-from inference.settings import PhaseSettings, TransferSettings
+from inference.settings import MODEL_PHASE, PhaseSettings, TransferSettings
 
 PredictFn = Callable[[np.ndarray], np.ndarray]
 
@@ -24,14 +24,16 @@ def with_styles(infer: Callable[..., np.ndarray], styles: np.ndarray | None = No
     Args:
         infer: function of images, or of images and one style for all of them.
         styles: float32 array [shape=(n_styles, 256, 256, 1)] in [-1, 1], for a network that takes a style. With
-            several, the result is the mean of the network's results with each.
+            several, the result is the mean of the network's results with each. With a second channel, the phase, for a
+            network that predicts one.
 
     Returns:
-        Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1].
+        Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1]. For a network that predicts a
+        phase, it is a `channels.PhasePredictFn`.
     """
     if styles is None:
         return infer
-    return lambda images: np.mean([infer(images, style) for style in styles], axis=0)
+    return channels.like(infer, lambda images: np.mean([infer(images, style) for style in styles], axis=0))
 
 
 def mix(predict_fns: Sequence[PredictFn], weights: Sequence[float]) -> PredictFn:
@@ -50,7 +52,7 @@ def mix(predict_fns: Sequence[PredictFn], weights: Sequence[float]) -> PredictFn
             total += weight * predict_fn(images)
         return total
 
-    return predict
+    return channels.like(first_fn, predict)
 
 
 def transfer(
@@ -74,11 +76,11 @@ def transfer(
     """
     hop, grids = hop_length(settings.phase), settings.phase.grids
     spectra = streaming.stft(streaming.resample(blocks, sample_rate, data.SAMPLE_RATE), hop)
-    source = ((data.log_magnitude(spectrum), spectrum) for spectrum in spectra)
+    source = ((channels.network_rows(spectrum, predict_fn), spectrum) for spectrum in spectra)
     frames = _transfer_grids(source, predict_fn, grids, settings.overlap, settings.batch_size)
     generated = streaming.prefetch(frames)  # the network computes the next frames while the phase of these is found
-    magnitudes = ((_output_magnitude(image, spectrum, settings.high_band), spectrum) for image, spectrum in generated)
-    audio = streaming.istft(with_phase(magnitudes, settings.phase), hop)
+    representation = channels.representation_of(predict_fn)
+    audio = streaming.istft(_to_spectra(generated, representation, settings.phase, settings.high_band), hop)
     yield from streaming.resample(audio, data.SAMPLE_RATE, sample_rate)
 
 
@@ -121,7 +123,34 @@ def transfer_log_magnitude(
     Returns:
         float32 array of the same shape and range.
     """
-    image = log_magnitude[np.newaxis]
+    return _transfer_rows(log_magnitude, predict_fn, grids, overlap, batch_size)
+
+
+def transfer_spectrum(
+    spectrum: np.ndarray,
+    predict_fn: PredictFn,
+    overlap: int = _DEFAULTS.overlap,
+    batch_size: int = _DEFAULTS.batch_size,
+    grids: int = 1,
+) -> np.ndarray:
+    """Run a spectrum through a network that may predict a phase; otherwise as `transfer_log_magnitude`.
+
+    Args:
+        spectrum: complex64 array [shape=(513, n_frames)].
+        predict_fn: what `with_styles` returns.
+        overlap: frames that neighboring slices share.
+        batch_size: slices that the network gets at a time.
+        grids: how many grids are interleaved.
+
+    Returns:
+        float32 array [shape=(n_rows, n_frames)]: log-magnitude in 256 rows; the channels of a phase follow, if the
+        network predicts one (`channels`).
+    """
+    return _transfer_rows(channels.network_rows(spectrum, predict_fn), predict_fn, grids, overlap, batch_size)
+
+
+def _transfer_rows(rows: np.ndarray, predict_fn: PredictFn, grids: int, overlap: int, batch_size: int) -> np.ndarray:
+    image = rows[np.newaxis]
     parts = [part[0] for part, _ in _transfer_grids([(image, image)], predict_fn, grids, overlap, batch_size)]
     return np.concatenate(parts, axis=1)
 
@@ -145,22 +174,40 @@ def plain_frames(frames: np.ndarray, n_frames: int, phase: PhaseSettings) -> np.
 
 
 def resynthesize(
-    log_magnitude: np.ndarray, spectrum: np.ndarray, n_samples: int, phase: PhaseSettings = _DEFAULTS.phase
+    rows: np.ndarray,
+    spectrum: np.ndarray,
+    n_samples: int,
+    phase: PhaseSettings = _DEFAULTS.phase,
+    representation: str | None = None,
 ) -> np.ndarray:
     """Convert a log-magnitude spectrogram to audio, as `transfer` does.
 
     Args:
-        log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1].
+        rows: log-magnitude, float32 array [shape=(256, n_frames)] in [0, 1]; or what `transfer_spectrum` returns.
         spectrum: STFT of the input, complex64 array [shape=(513, n_frames)], as `analyze` computes it.
         n_samples: length of the audio.
-        phase: how the phase is found, and on which grid.
+        phase: how the phase is found, and on which grid. "model" needs the rows of a network that predicts one.
+        representation: how that network represents it.
 
     Returns:
         float32 array [shape=(n_samples,)].
     """
-    magnitude = data.stft_magnitude(log_magnitude)[np.newaxis]
-    spectra = with_phase([(magnitude, spectrum[np.newaxis])], phase)
+    spectra = _to_spectra([(rows[np.newaxis], spectrum[np.newaxis])], representation, phase, "none")
     return np.concatenate(list(streaming.istft(spectra, hop_length(phase))), axis=1)[0, :n_samples]
+
+
+def _to_spectra(
+    generated: Iterable[tuple[np.ndarray, np.ndarray]], representation: str | None, phase: PhaseSettings, high_band: str
+) -> Iterator[np.ndarray]:
+    """Convert what `_transfer_grids` yields to spectra: the magnitude, with a phase."""
+    blocks = (
+        (rows, _output_magnitude(rows[:, : data.N_BINS], spectrum, high_band), spectrum) for rows, spectrum in generated
+    )
+    if phase.name == MODEL_PHASE:
+        if representation is None:
+            raise UserError("--phase model needs a model that predicts a phase; this one predicts the magnitude alone")
+        return with_phase(channels.with_predicted_phase(blocks, representation, phase.grids), phase)
+    return with_phase(((magnitude, spectrum) for _, magnitude, spectrum in blocks), phase)
 
 
 def _transfer_grids(
@@ -186,17 +233,17 @@ def _transfer_grids(
 def _transfer_frames(
     blocks: Iterable[tuple[np.ndarray, np.ndarray]], predict_fn: PredictFn, overlap: int, batch_size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Run log-magnitude through the network.
+    """Run log-magnitude through the network, and the phase below it, if the network sees one (`channels`).
 
     Args:
-        blocks: tuples of log-magnitude [shape=(n_channels, 256, n_frames)] and a companion with as many frames, which
-            is not changed.
+        blocks: tuples of log-magnitude [shape=(n_channels, 256, n_frames)], or more rows, and a companion with as many
+            frames, which is not changed.
         predict_fn: what `with_styles` returns.
         overlap: frames that neighboring slices share.
         batch_size: slices that the network gets at a time.
 
     Yields:
-        Tuples of the network's log-magnitude and the companion of the same frames.
+        Tuples of the network's log-magnitude, or more rows, and the companion of the same frames.
     """
     hop = data.SLICE_FRAMES - overlap
     tail = None  # weighted sum and weights of the frames that the next chunk covers too
@@ -210,31 +257,32 @@ def _transfer_frames(
             weights[:overlap] += tail[1]
         tail = total[..., n_slices * hop :].copy(), weights[n_slices * hop :].copy()
         end = n_frames if is_last else n_slices * hop
-        yield np.clip(total[..., :end] / weights[:end], 0, 1), companion[..., :end]
+        yield channels.limit(total[..., :end] / weights[:end]), companion[..., :end]
 
 
 def _predict_overlapping(image: np.ndarray, predict_fn: PredictFn, overlap: int) -> tuple[np.ndarray, np.ndarray]:
     """Run overlapping slices through the network, and sum the results with weights that rise and fall linearly.
 
     Args:
-        image: log-magnitude [shape=(n_channels, 256, n_frames)] that slices cover exactly.
+        image: log-magnitude [shape=(n_channels, 256, n_frames)], or more rows, that slices cover exactly.
         predict_fn: what `with_styles` returns.
         overlap: frames that neighboring slices share.
 
     Returns:
-        The weighted sum [shape=(n_channels, 256, n_frames)] and the sum of the weights [shape=(n_frames,)].
+        The weighted sum [shape=(n_channels, n_rows, n_frames)] and the sum of the weights [shape=(n_frames,)].
     """
     width = data.SLICE_FRAMES
     rising = np.arange(1, width + 1, dtype=np.float32) / (overlap + 1)
     weight = np.minimum(1, np.minimum(rising, rising[::-1]))  # (256 frames,)
     starts = range(0, image.shape[-1] - overlap, width - overlap)
-    slices = np.stack([image[..., start : start + width] for start in starts])
-    generated = data.from_network(predict_fn(data.to_network(slices.reshape(-1, *data.SLICE_SHAPE))))
+    slices = np.concatenate([image[..., start : start + width] for start in starts])
+    generated = channels.predict_rows(slices, predict_fn)
     if not np.isfinite(generated).all():
         raise UserError("the model's output is not finite: its weights are damaged; train it again or restore them")
-    total = np.zeros_like(image)
+    n_rows = generated.shape[1]
+    total = np.zeros((len(image), n_rows, image.shape[-1]), image.dtype)
     weights = np.zeros(image.shape[-1], dtype=np.float32)
-    for start, part in zip(starts, generated.reshape(slices.shape), strict=True):
+    for start, part in zip(starts, generated.reshape(-1, len(image), n_rows, width), strict=True):
         total[..., start : start + width] += part * weight
         weights[start : start + width] += weight
     return total, weights

@@ -143,8 +143,10 @@ def make_networks_shallow(patch=setattr):
     from common import stored_generator, weights_file
 
     def generator_size(weights):
-        *_, n_inputs, base_filters = min((w.shape for w in weights if len(w.shape) == 4), key=lambda shape: shape[3])
-        return {"base_filters": base_filters, "n_inputs": n_inputs}
+        kernels = [w.shape for w in weights if len(w.shape) == 4]
+        base_filters = min(shape[3] for shape in kernels)
+        n_inputs, phase = weights_file.find_images(kernels, base_filters)
+        return {"base_filters": base_filters, "n_inputs": n_inputs}, phase
 
     patch(weights_file, "generator_size", generator_size)
     patch(stored_generator, "LEVELS", stored_generator.LEVELS[:3])

@@ -9,6 +9,7 @@ from common import cli
 from common.device import add_gpu_argument, add_threads_argument
 from common.device_names import device_words
 from common.processor import Workload
+from common.representations import PHASES_AS_CHANNELS
 from training.loss_weights import PAPER, LossWeights
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -26,6 +27,7 @@ class RunSettings:
 
     Attributes:
         loss_weights: the flags that weigh terms of the losses.
+        phase: how the phase that the generator predicts is represented; None if it predicts none.
         disc_filters: filters of the discriminator's first layer; None for a script that has no discriminator.
         recorded: all flags of the script that describe the run, for its config.json.
         defaults: the default of each flag.
@@ -61,6 +63,7 @@ class RunSettings:
     findlr_end: float
     findlr_steps: int
     loss_weights: LossWeights
+    phase: str | None
     disc_filters: int | None
     recorded: dict[str, Any]
     defaults: dict[str, Any]
@@ -76,8 +79,10 @@ def parse_pair_arguments(parser: cli.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--origin", type=cli.instrument_name, required=True, help="instrument to convert from")
     parser.add_argument("--target", type=cli.instrument_name, required=True, help="instrument to convert to")
     add_arguments(parser)
+    add_phase_arguments(parser)
     arguments = parser.parse_args()
     check_arguments(parser, arguments)
+    check_channels(parser, arguments)
     if arguments.origin == arguments.target:
         parser.error(f"argument --target: must differ from --origin {arguments.origin}")
     return arguments
@@ -146,6 +151,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--findlr_steps", type=cli.positive_int, default=140, help="steps of the search")
 
 
+def add_phase_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a phase that a generator predicts beside the magnitude."""
+    add, weight = parser.add_argument, {"type": cli.non_negative_float, "metavar": "W"}
+    add(
+        "--phase",
+        choices=("none", *PHASES_AS_CHANNELS),
+        default="none",
+        help="also predict the phase, as further channels, from slices that hold phases",
+    )
+    add(
+        "--phase_weight", **weight, default=PAPER.phase, help="weight of the error of the phase in the generator's loss"
+    )
+    add(
+        "--consistency_weight",
+        **weight,
+        default=PAPER.consistency,
+        help="weight of the inconsistency of magnitude and phase in the generator's loss",
+    )
+
+
 def add_adversarial_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the losses and of the discriminator that the scripts with a discriminator share."""
     add, weight = parser.add_argument, {"type": cli.non_negative_float, "metavar": "W"}
@@ -180,6 +205,18 @@ def check_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -
         parser.error("argument --findlr_steps: must be at least 10, or there is no slope to see")
 
 
+def check_channels(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End the script with one line if flags about a phase beside the magnitude do not fit together."""
+    for flag in ("phase_weight", "consistency_weight"):
+        if arguments.phase == "none" and getattr(arguments, flag) != arguments.defaults[flag]:
+            parser.error(f"argument --{flag}: needs --phase {' or '.join(PHASES_AS_CHANNELS)}")
+    if arguments.phase == "derivatives" and arguments.consistency_weight:
+        parser.error(
+            "argument --consistency_weight: needs the phase itself, which --phase derivatives does not predict; "
+            "take --phase angle or rotation"
+        )
+
+
 def check_phase_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End train_phase.py with one line if flags are given that are about magnitudes, or instruments do not fit."""
     for flag in ("findlr", "augment", "linear_weight", "init_from", "sample_audio", "select"):
@@ -201,7 +238,10 @@ def make_run_settings(arguments: argparse.Namespace) -> RunSettings:
             flags.get("feature_matching", PAPER.feature_matching),
             flags["linear_weight"],
             flags.get("r1", PAPER.r1),
+            flags.get("phase_weight", PAPER.phase),
+            flags.get("consistency_weight", PAPER.consistency),
         ),
+        "phase": None if flags.get("phase", "none") == "none" else flags["phase"],
         "disc_filters": flags.get("disc_filters"),
         "recorded": {name: value for name, value in flags.items() if name not in _NOT_RECORDED},
     }

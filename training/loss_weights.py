@@ -11,12 +11,16 @@ class LossWeights(NamedTuple):
         feature_matching: of the discriminator's features.
         linear: of the error of linear magnitudes.
         r1: of the discriminator's gradient penalty.
+        phase: of the error of the phase, for networks that predict one.
+        consistency: of the inconsistency of magnitude and phase, for networks that predict both.
     """
 
     l1: float = 100.0
     feature_matching: float = 0.0
     linear: float = 0.0
     r1: float = 0.0
+    phase: float = 10.0
+    consistency: float = 0.0
 
 
 PAPER = LossWeights()

@@ -10,7 +10,7 @@ import keras
 from common import pretrained, storage, weights_file
 from common.cli import UserError
 from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
-from common.weights import copy_model, load_weights, load_weights_without_style, save_model
+from common.weights import copy_model, load_narrower, load_weights, save_model
 from training.checkpoints import find_latest
 from training.history import FILE_NAME as HISTORY_NAME
 from training.history import History
@@ -81,28 +81,34 @@ def save_models(
         copy_model(model_path / "last", model_path, networks)
 
 
-def find_initial(model: str, names: Iterable[str], n_inputs: int) -> Path:
+def find_initial(model: str, names: Iterable[str], n_inputs: int, phase: str | None = None) -> Path:
     """Find the model whose weights a run begins with, and print which networks are randomly initialized.
 
     Args:
         model: folder or name; it is downloaded if need be.
         names: the networks to train.
         n_inputs: images that their generator takes.
+        phase: how it represents the phase that it predicts; None if it predicts none.
 
     Returns:
         The model's folder.
 
     Raises:
-        UserError: if there is no such model.
+        UserError: if there is no such model, or it predicts another phase.
     """
     path = pretrained.find(model, flag="--init_from")
     if not (path / pretrained.GENERATOR_NAME).is_file():
         raise UserError(f"--init_from {model} is no model's folder; it must hold {pretrained.GENERATOR_NAME}")
+    stored = _read_model(path).get("phase")
+    if stored not in (None, phase):
+        raise UserError(f"--init_from {model} is a model of --phase {stored or 'none'}, not of {phase or 'none'}")
     for name in names:
         if not (path / f"{name}{WEIGHTS_EXTENSION}").is_file():
             print(f"--init_from {model} has no {name}: it is randomly initialized")
     if n_inputs == 2 and _read_n_inputs(path) == 1:
         print(f"--init_from {model} takes no style: the filters that see the style are randomly initialized")
+    if phase and not stored:
+        print(f"--init_from {model} predicts no phase: what sees a phase begins with 0, what predicts it is random")
     return path
 
 
@@ -112,20 +118,36 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
     Raises:
         UserError: if they do not fit.
     """
+    stored = _read_model(path)
     for name, network in networks.items():
         weights = path / f"{name}{WEIGHTS_EXTENSION}"
-        if name == "generator" and len(network.inputs) == 2 and _read_n_inputs(path) == 1:
-            load_weights_without_style(network, weights)
-        elif weights.is_file():
-            if name == "discriminator":
-                _check_width(path, network, weights)
+        if not weights.is_file():
+            continue
+        n_seen = [image.shape[-1] for image in network.inputs]
+        plain = "phase" not in stored and n_seen[0] > 1
+        if name == "discriminator":
+            _check_width(path, network, weights, 2 if plain else sum(n_seen))
+        n_inputs = 1 if name == "generator" and _read_n_inputs(path) == 1 else len(n_seen)
+        if plain or n_inputs < len(n_seen):
+            load_narrower(network, weights, n_inputs, plain)
+        else:
             load_weights(network, weights)
 
 
-def _check_width(path: Path, discriminator: keras.Model, weights: Path) -> None:
-    """Check that a file of a discriminator's weights is of as many filters as the discriminator."""
+def _check_width(path: Path, discriminator: keras.Model, weights: Path, n_seen: int) -> None:
+    """Check that a file of a discriminator's weights is of as many filters as the discriminator.
+
+    Args:
+        path: the model's folder.
+        discriminator: the network.
+        weights: the file.
+        n_seen: channels that the first layer of the stored discriminator sees.
+
+    Raises:
+        UserError: if not.
+    """
     with weights_file.open_weights(weights) as file:
-        stored = weights_file.discriminator_filters(weights_file.find_weights(file))
+        stored = weights_file.discriminator_filters(weights_file.find_weights(file), n_seen)
     filters = discriminator.get_layer("down1_conv").filters
     if stored != filters:
         raise UserError(
@@ -135,8 +157,13 @@ def _check_width(path: Path, discriminator: keras.Model, weights: Path) -> None:
 
 def _read_n_inputs(path: Path) -> int | None:
     """Read how many images the generator of a model's folder takes; None if its configuration does not say."""
+    return _read_model(path).get("n_inputs")
+
+
+def _read_model(path: Path) -> dict[str, Any]:
+    """Read what the configuration of a model's folder says of the network; nothing if there is none."""
     config_path = path / CONFIG_NAME
-    return storage.read_json(config_path).get("model", {}).get("n_inputs") if config_path.is_file() else None
+    return storage.read_json(config_path).get("model", {}) if config_path.is_file() else {}
 
 
 def _check_same_run(

@@ -10,9 +10,11 @@ import numpy as np
 import data
 from common import audio, plots, storage
 from common.cli import UserError
-from dataset import input_pipeline, slice_pairs
+from dataset import input_pipeline, phase_slices, slice_pairs
 from dataset.paired_dataset import PreviewSlice
+from inference.channels import representation_of
 from inference.keras_network import make_predict_fn
+from inference.settings import MODEL_PHASE, PhaseSettings, TransferSettings
 from inference.transfer import transfer_audio
 
 PREVIEW_SLICES = 5  # 15 s of music
@@ -25,7 +27,8 @@ class _Preview:
     Attributes:
         preview_slice: instruments, piece and files.
         suffix: the end of its files' names: `_<target>` where there are several previews.
-        images: dict of `input`, `target` and, with styles, `style` to image [shape=(1, 256, 256, 1)] in [-1, 1].
+        images: dict of `input`, `target` and, with styles, `style` to image [shape=(1, 256, 256, 1)] in [-1, 1]; the
+            phase is a second channel for a network that predicts one.
         predict_fn: the network in training, with the style.
         excerpt: the music to convert, float32 [shape=(n_samples,)]; None if it was not found.
     """
@@ -93,7 +96,8 @@ def make_preview_writer(
                 _write_audio(
                     folder / f"{kind}{suffix}.wav", samples[: _count_samples(1)] if kind == "style" else samples
                 )
-        images = {kind: input_pipeline.load_slices([path]) for kind, path in paths.items() if path}
+        load_slices = phase_slices.load_slices if generator.inputs[0].shape[-1] > 1 else input_pipeline.load_slices
+        images = {kind: load_slices([path]) for kind, path in paths.items() if path}
         predict_fn = make_predict_fn(generator, images.get("style"))
         previews.append(_Preview(preview_slice, suffix, images, predict_fn, excerpts["input"]))
 
@@ -110,11 +114,13 @@ def make_preview_writer(
 
 def _write_preview(folder: Path, preview: _Preview) -> dict[str, np.ndarray]:
     """Write the predicted slice and the converted music; return titles and images [shape=(256, 256)] of a picture."""
-    predicted = data.from_network(preview.predict_fn(preview.images["input"])[0])
+    predicted = data.from_network(preview.predict_fn(preview.images["input"])[0, ..., :1])
     with storage.atomic_write(folder / f"prediction{preview.suffix}.npy") as partial:
         np.save(partial, predicted.astype(np.float16))
     if preview.excerpt is not None:
-        converted = transfer_audio(preview.excerpt[np.newaxis], data.SAMPLE_RATE, preview.predict_fn)[0]
+        phase = PhaseSettings(MODEL_PHASE) if representation_of(preview.predict_fn) else PhaseSettings()
+        settings = TransferSettings(phase)
+        converted = transfer_audio(preview.excerpt[np.newaxis], data.SAMPLE_RATE, preview.predict_fn, settings)[0]
         _write_audio(folder / f"prediction{preview.suffix}.wav", converted)
     origin, target = preview.preview_slice.origin, preview.preview_slice.target
     titles = {"input": f"input: {origin}", "style": "style", "target": f"target: {target}"}

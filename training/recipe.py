@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
+from common import representations
 from training import sound
 from training.steps import Step
 
@@ -30,8 +31,9 @@ class Recipe:
         make_steps: function of (networks, optimizers) that makes a training and a validation step.
         metrics: names of what the steps measure; the first one is the error by which the best epoch is chosen.
         n_inputs: images that the generator takes; the second one is a style.
-        of_phase: whether the network learns phases, from slices that hold them.
+        of_phase: whether the network learns phases alone, from slices that hold them.
         network: the kind of network, where there are several.
+        phase: how a generator represents the phase that it predicts beside the magnitude; None if it predicts none.
     """
 
     name: str
@@ -43,11 +45,20 @@ class Recipe:
     n_inputs: int = 1
     of_phase: bool = False
     network: str | None = None
+    phase: str | None = None
 
     @property
-    def model(self) -> dict[str, int | str]:
+    def with_phase(self) -> bool:
+        """Whether the slices must hold phases."""
+        return self.of_phase or self.phase is not None
+
+    @property
+    def model(self) -> dict[str, Any]:
         """What the configuration says of the network, besides its width."""
-        return {"network": self.network} if self.of_phase else {"n_inputs": self.n_inputs}
+        if self.of_phase:
+            return {"network": self.network}
+        of_phase = {"phase": self.phase, "n_channels": list(representations.n_channels(self.phase))}
+        return {"n_inputs": self.n_inputs, **(of_phase if self.phase else {})}
 
     @property
     def validated(self) -> list[str]:

@@ -64,14 +64,14 @@ def _run(recipe: Recipe, settings: RunSettings, devices: Devices, device_name: s
             augment=settings.augment,
             worker=devices.worker,
             n_workers=devices.n_workers,
-            with_phase=recipe.of_phase,
+            with_phase=recipe.with_phase,
         )
     )
     if devices.is_chief:
         _print_lines(dataset.notices)
     initial = None
     if settings.init_from:
-        initial = model_folder.find_initial(settings.init_from, recipe.learning_rates, recipe.n_inputs)
+        initial = model_folder.find_initial(settings.init_from, recipe.learning_rates, recipe.n_inputs, recipe.phase)
     model_path = Path(settings.models_path) / recipe.name
     if not settings.findlr:
         return _train(recipe, settings, devices, dataset, initial, model_path, device_name)

@@ -1,8 +1,9 @@
 """Training and validation steps: small functions of a batch, which the training loop and the range test compile.
 
 A batch is the images that the generator takes (the source, and a style if it has two inputs), the target, and integers
-that `measure` may need. A step returns dict of metric to its mean over the batch, or to (sum, count) for a metric of a
-part of the batch.
+that `measure` may need. For a generator that predicts a phase beside the magnitude, the images are slices that hold the
+phase; `phase_terms` makes its channels of them, and all but its terms is about the first channel, the magnitude. A step
+returns dict of metric to its mean over the batch, or to (sum, count) for a metric of a part of the batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from losses import (
     r1_penalty,
 )
 from model import with_features
+from training import phase_terms
 from training.loss_weights import PAPER, LossWeights
 from training.sound import sound_totals
 
@@ -59,22 +61,28 @@ def adversarial_steps(
     """
     generator, discriminator = networks["generator"], networks["discriminator"]
     split, judge_both = _make_split(generator), _make_judge(discriminator, optimizers["discriminator"], weights)
+    terms = phase_terms.make_terms(generator, weights)
 
-    def losses(inputs: tf.Tensor | list, target: tf.Tensor, training: bool) -> tuple[Metrics, tf.Tensor]:
+    def losses(batch: tuple, training: bool) -> tuple[Metrics, tf.Tensor, tf.Tensor, tuple]:
+        inputs, target, integers = split(batch)
         generated = generator(inputs, training=training)
         source = inputs[0] if isinstance(inputs, list) else inputs  # the discriminator never sees the style
-        real, fake, disc_loss = judge_both(source, target, generated, training)
+        real, fake, disc_loss = judge_both(source, target, phase_terms.of_unit_length(generated), training)
+        of_phase, phase_loss = terms(batch[0], target, generated)
+        target, generated = phase_terms.magnitude(target), phase_terms.magnitude(generated)
         gen_loss, gen_mae = generator_loss(fake.logits, target, generated, weights.l1)
         if weights.feature_matching:
             gen_loss += weights.feature_matching * feature_matching_loss(real.features, fake.features)
         if weights.linear:
             gen_loss += weights.linear * linear_loss(target, generated)
-        return {"gen_mae": gen_mae, "gen_loss": gen_loss, "disc_loss": disc_loss}, generated
+        if of_phase:
+            gen_loss += phase_loss
+        metrics = {"gen_mae": gen_mae, "gen_loss": gen_loss, "disc_loss": disc_loss} | of_phase
+        return metrics, target, generated, integers
 
     def train_step(*batch: tf.Tensor) -> Metrics:
-        inputs, target, integers = split(batch)
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
-            metrics, generated = losses(inputs, target, training=True)
+            metrics, target, generated, integers = losses(batch, training=True)
             gen_scaled = scale_loss(optimizers["generator"], metrics["gen_loss"])
             disc_scaled = scale_loss(optimizers["discriminator"], metrics["disc_loss"])
         update(generator, optimizers["generator"], generator_tape, gen_scaled)
@@ -82,8 +90,7 @@ def adversarial_steps(
         return metrics | _measured(measure, target, generated, integers)
 
     def validation_step(*batch: tf.Tensor) -> Metrics:
-        inputs, target, integers = split(batch)
-        metrics, generated = losses(inputs, target, training=False)
+        metrics, target, generated, integers = losses(batch, training=False)
         return metrics | sound_totals(target, generated) | _measured(measure, target, generated, integers)
 
     return train_step, validation_step
@@ -92,9 +99,9 @@ def adversarial_steps(
 def generator_steps(
     networks: Networks, optimizers: Optimizers, measure: Measure | None = None, weights: LossWeights = PAPER
 ) -> tuple[Step, Step]:
-    """Make the steps of a generator that is trained alone, by its mean absolute error and what `weights.linear` adds.
+    """Make the steps of a generator that is trained alone, by its mean absolute error and what further weights add.
 
-    The error has weight 1 here, a hundredth of the paper's. So that both training schemes agree on how much a linear
+    The error has weight 1 here, a hundredth of the paper's. So that both training schemes agree on how much another
     weight is, it is divided by as much.
 
     Args:
@@ -107,23 +114,29 @@ def generator_steps(
         Two functions of a batch: one that updates the network, and one that does not and also returns `sound_totals`.
     """
     generator = networks["generator"]
-    split = _make_split(generator)
+    split, terms = _make_split(generator), phase_terms.make_terms(generator, weights)
 
     def train_step(*batch: tf.Tensor) -> Metrics:
         inputs, target, integers = split(batch)
         with tf.GradientTape() as tape:
             generated = generator(inputs, training=True)
+            of_phase, phase_loss = terms(batch[0], target, generated)
+            target, generated = phase_terms.magnitude(target), phase_terms.magnitude(generated)
             loss = gen_mae = l1_loss(target, generated)
             if weights.linear:
                 loss = gen_mae + weights.linear / PAPER.l1 * linear_loss(target, generated)
+            if of_phase:
+                loss += phase_loss / PAPER.l1
             scaled = scale_loss(optimizers["generator"], loss)
         update(generator, optimizers["generator"], tape, scaled)
-        return {"gen_mae": gen_mae} | _measured(measure, target, generated, integers)
+        return {"gen_mae": gen_mae} | of_phase | _measured(measure, target, generated, integers)
 
     def validation_step(*batch: tf.Tensor) -> Metrics:
         inputs, target, integers = split(batch)
         generated = generator(inputs, training=False)
-        metrics = {"gen_mae": l1_loss(target, generated)} | sound_totals(target, generated)
+        of_phase, _ = terms(batch[0], target, generated)
+        target, generated = phase_terms.magnitude(target), phase_terms.magnitude(generated)
+        metrics = {"gen_mae": l1_loss(target, generated)} | of_phase | sound_totals(target, generated)
         return metrics | _measured(measure, target, generated, integers)
 
     return train_step, validation_step
@@ -143,8 +156,9 @@ def discriminator_step(networks: Networks, optimizers: Optimizers, weights: Loss
     def train_step(*batch: tf.Tensor) -> Metrics:
         inputs, target, _ = split(batch)
         generated = generator(inputs, training=True)  # normalized over the batch, as in the joint training
+        source = inputs[0] if isinstance(inputs, list) else inputs
         with tf.GradientTape() as tape:
-            *_, disc_loss = judge_both(batch[0], target, generated, True)
+            *_, disc_loss = judge_both(source, target, phase_terms.of_unit_length(generated), True)
             scaled = scale_loss(optimizers["discriminator"], disc_loss)
         update(discriminator, optimizers["discriminator"], tape, scaled)
         return {"disc_loss": disc_loss}
@@ -177,9 +191,10 @@ def _measured(measure: Measure | None, target: tf.Tensor, generated: tf.Tensor, 
 
 def _make_split(generator: keras.Model) -> Callable[[tuple], tuple]:
     """Make a function that splits a batch into the generator's inputs, the target, and integers."""
-    n_inputs = len(generator.inputs)
+    n_inputs, to_channels = len(generator.inputs), phase_terms.make_to_channels(generator)
 
     def split(batch: tuple) -> tuple:
+        batch = to_channels(batch)
         return batch[0] if n_inputs == 1 else list(batch[:n_inputs]), batch[n_inputs], batch[n_inputs + 1 :]
 
     return split

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import pretrained, storage
 from common.cli import UserError
-from common.stored_generator import StoredGenerator, find_generator, is_adversarial
+from common.stored_generator import StoredGenerator, find_generator, is_adversarial, require_magnitude
 from inference import onnx_network, onnx_variants
 
 EXAMPLES = pretrained.REPOSITORY / "docs" / "examples"
@@ -83,6 +83,7 @@ def main() -> None:
         for name in arguments.models or pretrained.shipped():
             path = pretrained.find(name, flag="--models").resolve()
             stored = find_generator(path)
+            require_magnitude(stored, "the page needs")
             write_model(stored, arguments.output / f"{path.name}.onnx")
             models.append(describe_model(path, stored))
     except UserError as error:

@@ -77,11 +77,21 @@ def test_weights_and_the_discriminators_width_are_recorded(monkeypatch, name):
     assert settings.disc_filters == settings.recorded["disc_filters"] == settings.defaults["disc_filters"] == 16
     weights = {"--l1_weight": "1", "--feature_matching": "2", "--linear_weight": "3", "--r1": "4"}
     settings = make_run_settings(parse(monkeypatch, name, {**TRAINING, **weights, "--disc_filters": "8"}))
-    assert settings.loss_weights == (1, 2, 3, 4)
+    assert settings.loss_weights[:4] == (1, 2, 3, 4)
+    assert settings.loss_weights[4:] == LossWeights()[4:]
     assert settings.disc_filters == settings.recorded["disc_filters"] == 8
     assert {flag: settings.recorded[flag] for flag in ("l1_weight", "feature_matching", "linear_weight", "r1")} == {
         "l1_weight": 1, "feature_matching": 2, "linear_weight": 3, "r1": 4
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["train", "train_generator", "train_multitarget"])
+def test_a_phase_is_none_by_default_and_has_weights(monkeypatch, name):
+    assert make_run_settings(parse(monkeypatch, name, TRAINING)).phase is None
+    weights = {"--phase": "angle", "--phase_weight": "5", "--consistency_weight": "6"}
+    settings = make_run_settings(parse(monkeypatch, name, {**TRAINING, **weights}))
+    assert settings.phase == settings.recorded["phase"] == "angle"
+    assert settings.loss_weights == LossWeights(phase=5.0, consistency=6.0)
 
 
 def test_a_generator_alone_has_the_linear_weight(monkeypatch):

@@ -48,7 +48,7 @@ def test_every_flag_becomes_a_setting():
     assert convert_settings(parse(*words.split(), "--high_band", "input")) == ConvertSettings(
         "match", "PCM_24", transfer
     )
-    assert convert_settings(parse()) == ConvertSettings()
+    assert convert_settings(parse()) == ConvertSettings(transfer=TransferSettings(PhaseSettings("auto")))
 
 
 def test_a_network_gets_all_slices_of_a_style_or_is_refused(tmp_path):

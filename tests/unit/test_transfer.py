@@ -125,6 +125,9 @@ def add_style(inputs, training):
     return source / 2 + style
 
 
+add_style.inputs = add_style.outputs = [np.empty((1, *data.SLICE_SHAPE), np.float32)]  # as those of a Keras model
+
+
 def styles_of(*values):
     return np.stack([np.full(data.SLICE_SHAPE, value, np.float32) for value in values])
 
