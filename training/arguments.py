@@ -219,7 +219,7 @@ def check_channels(parser: cli.ArgumentParser, arguments: argparse.Namespace) ->
 
 def check_phase_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End train_phase.py with one line if flags are given that are about magnitudes, or instruments do not fit."""
-    for flag in ("findlr", "augment", "linear_weight", "init_from", "sample_audio", "select"):
+    for flag in ("linear_weight", "sample_audio", "select"):
         if getattr(arguments, flag) != arguments.defaults[flag]:
             parser.error(f"argument --{flag}: is not for train_phase.py")
     if len(set(arguments.target)) < len(arguments.target) or arguments.origin in arguments.target:

@@ -3,7 +3,7 @@
 import csv
 import itertools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import lr_finder
 from common import plots, storage
 from common.progress import progress
 from dataset.paired_dataset import PairedDataset
-from training import steps
+from training import phase_steps, steps
 from training.loss_weights import PAPER, LossWeights
 from training.recipe import LearningRate
 from training.steps import Networks, Optimizers, Step
@@ -72,8 +72,13 @@ class Outcome(NamedTuple):
     end: str
 
 
-def list_searches(with_discriminator: bool, weights: LossWeights = PAPER) -> list[Search]:
-    """List the searches of a generator alone, or of a generator and a discriminator, with these losses."""
+def list_searches(names: Collection[str], weights: LossWeights = PAPER) -> list[Search]:
+    """List the searches of the networks that a script trains, with these losses.
+
+    Args:
+        names: "phase"; or "generator", also with "discriminator".
+        weights: what the losses of the latter weigh.
+    """
 
     def generator_step(*learners: Networks | Optimizers) -> Step:
         return steps.generator_steps(*learners, weights=weights)[0]
@@ -84,13 +89,18 @@ def list_searches(with_discriminator: bool, weights: LossWeights = PAPER) -> lis
     def adversarial_step(*learners: Networks | Optimizers) -> Step:
         return steps.adversarial_steps(*learners, weights=weights)[0]
 
+    def phase_step(*learners: Networks | Optimizers) -> Step:
+        return phase_steps.phase_steps(*learners)[0]
+
+    if "phase" in names:
+        return [Search("phase_error", "network of the phase", ("phase",), phase_step)]
     both = ("generator", "discriminator")
     searches = [
         Search("gen_mae", "generator alone", both[:1], generator_step),
         Search("disc_loss", "discriminator alone", both[1:], discriminator_step),
         Search("gen_loss", "both together", both, adversarial_step),
     ]
-    return searches if with_discriminator else searches[:1]
+    return searches if "discriminator" in names else searches[:1]
 
 
 def search_rates(
@@ -119,7 +129,7 @@ def search_rates(
     found = {network: rate.value for network, rate in learning_rates.items()}
     suggested: dict[str, float] = {}
     failed = False
-    for search in list_searches("discriminator" in learning_rates, settings.loss_weights):
+    for search in list_searches(learning_rates, settings.loss_weights):
         networks, optimizers = start(search.networks)
         factors = {network: found[network] / found[search.networks[0]] for network in search.networks}
         outcome = _search(search, networks, optimizers, factors, dataset, settings)

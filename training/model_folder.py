@@ -86,7 +86,7 @@ def find_initial(model: str, names: Iterable[str], n_inputs: int, phase: str | N
 
     Args:
         model: folder or name; it is downloaded if need be.
-        names: the networks to train.
+        names: the networks to train; the model must have the first one.
         n_inputs: images that their generator takes.
         phase: how it represents the phase that it predicts; None if it predicts none.
 
@@ -96,9 +96,9 @@ def find_initial(model: str, names: Iterable[str], n_inputs: int, phase: str | N
     Raises:
         UserError: if there is no such model, or it predicts another phase.
     """
-    path = pretrained.find(model, flag="--init_from")
-    if not (path / pretrained.GENERATOR_NAME).is_file():
-        raise UserError(f"--init_from {model} is no model's folder; it must hold {pretrained.GENERATOR_NAME}")
+    path, names = pretrained.find(model, flag="--init_from"), list(names)
+    if not (path / f"{names[0]}{WEIGHTS_EXTENSION}").is_file():
+        raise UserError(f"--init_from {model} is no model's folder; it must hold {names[0]}{WEIGHTS_EXTENSION}")
     stored = _read_model(path).get("phase")
     if stored not in (None, phase):
         raise UserError(f"--init_from {model} is a model of --phase {stored or 'none'}, not of {phase or 'none'}")
@@ -122,6 +122,9 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
     for name, network in networks.items():
         weights = path / f"{name}{WEIGHTS_EXTENSION}"
         if not weights.is_file():
+            continue
+        if name == "phase":
+            load_weights(network, weights)
             continue
         n_seen = [image.shape[-1] for image in network.inputs]
         plain = "phase" not in stored and n_seen[0] > 1

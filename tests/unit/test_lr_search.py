@@ -53,10 +53,10 @@ def test_searches_take_the_steps_that_train(monkeypatch):
     monkeypatch.setattr(made, "discriminator_step", lambda *learners, weights: ("discriminator", weights))
     monkeypatch.setattr(made, "adversarial_steps", lambda *learners, weights: (("both", weights), "validation"))
     weights = LossWeights(l1=3.0)
-    searches = lr_search.list_searches(True, weights)
+    searches = lr_search.list_searches(("generator", "discriminator"), weights)
     made = [search.make_step({}, {}) for search in searches]
     assert made == [("generator", weights), ("discriminator", weights), ("both", weights)]
-    assert len(lr_search.list_searches(False)) == 1
+    assert len(lr_search.list_searches(("generator",))) == 1
 
 
 def test_a_search_trains_on_whole_epochs_at_rising_rates():

@@ -149,7 +149,42 @@ def test_prediction_takes_the_network_beside_the_model_or_the_one_that_is_named(
     assert (tmp_path / "named.wav").read_bytes() != (tmp_path / "default.wav").read_bytes()
 
 
-@pytest.mark.parametrize("flag", ["--findlr", "--augment", "--linear_weight=1", "--select=sound", "--init_from=x"])
+def test_a_run_begins_with_another_network_of_the_same_kind(dataset_path, tmp_path, call_script):
+    first, second = tmp_path / "first" / "models" / NAME, tmp_path / "second" / "models" / NAME
+    assert call_script(train_phase, *train_words(dataset_path, tmp_path / "first", epochs=1))[0] == 0
+    words = [*train_words(dataset_path, tmp_path / "second", epochs=1), "--lr", "1e-9"]
+    assert call_script(train_phase, *words, "--init_from", first)[0] == 0
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 256, 256, 6)).astype(np.float32)
+    outputs = [phase_network.load(folder, "tensorflow")(image) for folder in (first, second)]
+    np.testing.assert_allclose(*outputs, atol=1e-4)
+    for other, told in ((["--network", "unet"], "phase.weights.h5"), (["--base_filters", "3"], "phase.weights.h5")):
+        status, _, stderr = call_script(train_phase, *words, "--restart", "--init_from", first, *other)
+        assert status == 2
+        assert told in one_line(stderr)
+    status, _, stderr = call_script(train_phase, *words, "--restart", "--init_from", dataset_path)
+    assert status == 2
+    assert "must hold phase.weights.h5" in one_line(stderr)
+
+
+def test_rates_are_searched_for_the_network_of_the_phase(dataset_path, tmp_path, call_script):
+    words = [*train_words(dataset_path, tmp_path), "--findlr", "--findlr_steps", "10", "--findlr_start", "1e-4"]
+    _, stdout, stderr = call_script(train_phase, *words, "--findlr_end", "1e-1")
+    assert "network of the phase: phase_error" in stdout + stderr
+    table = (tmp_path / "models" / NAME / "lr_finder" / "phase_error.csv").read_text().splitlines()
+    assert len(table) == 11
+    assert not (tmp_path / "models" / NAME / "phase.weights.h5").exists()
+
+
+def test_the_input_is_augmented_for_the_network_that_sees_it(dataset_path, tmp_path, call_script):
+    errors = {}
+    for flags in ((), ("--augment",)):
+        words = train_words(dataset_path, tmp_path / f"run{len(flags)}", epochs=1, network="unet")
+        assert call_script(train_phase, *words, "--deterministic", *flags)[0] == 0
+        errors[flags] = history(tmp_path / f"run{len(flags)}", NAME)[0]["phase_error"]
+    assert len(set(errors.values())) == 2
+
+
+@pytest.mark.parametrize("flag", ["--linear_weight=1", "--select=sound", "--sample_audio=x.wav"])
 def test_flags_about_magnitudes_are_refused(flag, tmp_path, call_script):
     status, _, stderr = call_script(train_phase, *train_words(Path("features"), tmp_path), flag)
     assert status == 2
