@@ -13,9 +13,11 @@ Example:
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import material
@@ -112,7 +114,9 @@ def main():
             "render_notes.py", "--builtin", "--nsynth_path", notes, "--instruments", *(f"{i}=0" for i in instruments)
         )
     started = time.perf_counter()
-    n_pieces = make_performances(arguments.midi_path, folder / "all", arguments.hours)
+    # In a process of its own: what this one holds would count as memory of the scripts that it starts.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        n_pieces = pool.submit(make_performances, arguments.midi_path, folder / "all", arguments.hours).result()
     print(f"{n_pieces} performances written in {time.perf_counter() - started:.0f} s", flush=True)
     synthesis = ("--nsynth_path", notes, "--midi_path", folder / "midi", "--audios_path", audios)
     commands = {
