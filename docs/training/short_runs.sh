@@ -48,5 +48,5 @@ done
 wait
 models=()
 for run in "${runs[@]}"; do models+=("$work/$run/$name"); done
-"$python" "$here/evaluate.py" --model "$start" "${models[@]}" --audios_path "$audios" --seconds 12 --pieces 20 \
+"$python" "$here/evaluate.py" --model "$start" "${models[@]}" --audios_path "$audios" --seconds 12 --pieces 16 \
     --listen 0 --interleave yes --output "$work/scores"
