@@ -19,7 +19,7 @@ from dataset.slice_pairs import SlicePairs
 _BLOCK_PAIRS = 64  # that a thread compares at a time
 _BITS_OF_ONE = 0x3C00  # as float16
 REASON_END = "make it again (compute_features.py --overwrite)"
-_REASON = f"no float16 slice of (256, 256, 1) in [0, 1]; {REASON_END}"
+_REASON = f"no {MAGNITUDE} in [0, 1]; {REASON_END}"
 
 
 class SliceError(OSError):
@@ -85,13 +85,13 @@ def batches(
         Data set of tuples of float32 tensors (batch, 256, 256, 1) in [-1, 1]; int32 (batch,) for integers. Where a file
         is no slice, it raises an error that `checked` makes one line of.
     """
-    columns = [column if order is None else np.asarray(column)[order] for column in columns]
-    return read_batches(columns, batch_size, drop_remainder, _read_slice, data.to_network)
+    return read_batches(columns, batch_size, order, drop_remainder, _read_slice, data.to_network)
 
 
 def read_batches(
     columns: Sequence[Sequence],
     batch_size: int,
+    order: np.ndarray | None,
     drop_remainder: bool,
     read_slice: Callable[[tf.Tensor], tf.Tensor],
     to_network: Callable[[tf.Tensor], tf.Tensor],
@@ -99,13 +99,14 @@ def read_batches(
     """Read files in batches, as `batches` does, whatever their slices hold.
 
     Args:
-        columns: as for `batches`.
+        columns: as for `batches`; so are the next three.
         batch_size: slices a batch.
+        order: rows to read.
         drop_remainder: whether a last batch that is not full is left out.
         read_slice: function of a path to a float16 tensor.
         to_network: function of a float32 batch of these to what the networks see.
     """
-    columns = [_as_column(column) for column in columns]
+    columns = [_as_column(column if order is None else np.asarray(column)[order]) for column in columns]
 
     # float16 until the batch is complete: half the bytes to copy, and one conversion a batch.
     @tf.autograph.experimental.do_not_convert

@@ -1,4 +1,4 @@
-"""Slices that hold a phase, as batches, with the derivatives of the phase and what they weigh."""
+"""Slices that hold a phase, as batches."""
 
 from collections.abc import Sequence
 
@@ -22,8 +22,7 @@ def batches(
         Data set of tuples of float32 tensors (batch, 256, 256, 2): log-magnitude in [-1, 1], and phase in half turns.
         Where a file is no such slice, it raises an error that `input_pipeline.checked` makes one line of.
     """
-    columns = [column if order is None else np.asarray(column)[order] for column in columns]
-    return read_batches(columns, batch_size, drop_remainder, read_slice, _to_network)
+    return read_batches(columns, batch_size, order, drop_remainder, read_slice, _to_network)
 
 
 def load_slices(paths: Sequence[str]) -> np.ndarray:
