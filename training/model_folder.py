@@ -99,15 +99,15 @@ def find_initial(model: str, names: Iterable[str], n_inputs: int, phase: str | N
     path, names = pretrained.find(model, flag="--init_from"), list(names)
     if not (path / f"{names[0]}{WEIGHTS_EXTENSION}").is_file():
         raise UserError(f"--init_from {model} is no model's folder; it must hold {names[0]}{WEIGHTS_EXTENSION}")
-    stored = _read_model(path).get("phase")
-    if stored not in (None, phase):
-        raise UserError(f"--init_from {model} is a model of --phase {stored or 'none'}, not of {phase or 'none'}")
+    stored = _read_model(path)
+    if stored.get("phase") not in (None, phase):
+        raise UserError(f"--init_from {model} is a model of --phase {stored['phase']}, not of {phase or 'none'}")
     for name in names:
         if not (path / f"{name}{WEIGHTS_EXTENSION}").is_file():
             print(f"--init_from {model} has no {name}: it is randomly initialized")
-    if n_inputs == 2 and _read_n_inputs(path) == 1:
+    if n_inputs == 2 and stored.get("n_inputs") == 1:
         print(f"--init_from {model} takes no style: the filters that see the style are randomly initialized")
-    if phase and not stored:
+    if phase and not stored.get("phase"):
         print(f"--init_from {model} predicts no phase: what sees a phase begins with 0, what predicts it is random")
     return path
 
@@ -130,7 +130,7 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
         plain = "phase" not in stored and n_seen[0] > 1
         if name == "discriminator":
             _check_width(path, network, weights, 2 if plain else sum(n_seen))
-        n_inputs = 1 if name == "generator" and _read_n_inputs(path) == 1 else len(n_seen)
+        n_inputs = 1 if name == "generator" and stored.get("n_inputs") == 1 else len(n_seen)
         if plain or n_inputs < len(n_seen):
             load_narrower(network, weights, n_inputs, plain)
         else:
@@ -156,11 +156,6 @@ def _check_width(path: Path, discriminator: keras.Model, weights: Path, n_seen: 
         raise UserError(
             f"--init_from {path} has a discriminator of {stored} filters, not of {filters}: add --disc_filters {stored}"
         )
-
-
-def _read_n_inputs(path: Path) -> int | None:
-    """Read how many images the generator of a model's folder takes; None if its configuration does not say."""
-    return _read_model(path).get("n_inputs")
 
 
 def _read_model(path: Path) -> dict[str, Any]:

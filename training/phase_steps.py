@@ -1,13 +1,12 @@
 """The steps of a network that learns the derivatives of a phase."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
-import data
 import phase_gradient
-from losses import direction_loss
+from common import phase_channels
+from training import phase_terms
 from training.steps import Metrics, Networks, Optimizers, Step, scale_loss, update
 
 METRICS = ("phase_error", "frequency_error", "delay_error")
@@ -42,16 +41,11 @@ def phase_steps(networks: Networks, optimizers: Optimizers) -> tuple[Step, Step]
 
 def channels(slices: tf.Tensor) -> tf.Tensor:
     """Compute the channels of both derivatives from slices (batch, 256, 256, 2): (batch, 256, 256, 4)."""
-    phase = slices[..., 1] * np.float32(np.pi)
-    return phase_gradient.as_channels(*phase_gradient.padded_derivatives(phase, xp=tnp), xp=tnp)
+    return phase_channels.input_channels("derivatives", slices, tnp)[..., 1:]
 
 
 def _measure(network: keras.Model, source: tf.Tensor, target: tf.Tensor, training: bool) -> Metrics:
     inputs = phase_gradient.network_input(target[..., 0], source[..., 0], channels(source), tnp)
-    predicted, true = network(inputs, training=training), channels(target)
-    magnitude = data.expand_magnitude(data.from_network(target[..., 0]), tnp)
-    # The square root lies between loudness, in which noise counts, and magnitude, in which a few bins do.
-    weight = tf.sqrt(magnitude)
-    frequency = direction_loss(true[..., 1:, :2], predicted[..., 1:, :2], weight[..., 1:])  # no frame before the first
-    delay = direction_loss(true[:, 1:, :, 2:], predicted[:, 1:, :, 2:], weight[:, 1:])  # no bin below the lowest
+    predicted = network(inputs, training=training)
+    frequency, delay = phase_terms.derivative_errors(target[..., 0], channels(target), predicted)
     return {"phase_error": frequency + delay, "frequency_error": frequency, "delay_error": delay}

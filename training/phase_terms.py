@@ -81,19 +81,37 @@ def of_unit_length(generated: tf.Tensor) -> tf.Tensor:
     return tf.concat([generated[..., :1], *scaled], axis=-1)
 
 
+def derivative_errors(image: tf.Tensor, target: tf.Tensor, generated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Compute the means of 1 - cos of the errors of both derivatives, weighted by the square root of the magnitude.
+
+    Args:
+        image: the true log-magnitude, float32 (batch, 256, n_frames) in [-1, 1].
+        target: the true channels of `phase_gradient.as_channels`, (batch, 256, n_frames, 4).
+        generated: the predicted ones, times any length, of the same shape.
+
+    Returns:
+        Two float32 scalars in [0, 2], of the instantaneous frequency and of the group delay; random angles have 1.
+    """
+    weight = _weight(image)
+    # There is no frame before the first one, and no bin below the lowest one.
+    frequency = direction_loss(target[..., 1:, :2], generated[..., 1:, :2], weight[..., 1:])
+    return frequency, direction_loss(target[:, 1:, :, 2:], generated[:, 1:, :, 2:], weight[:, 1:])
+
+
+def _weight(image: tf.Tensor) -> tf.Tensor:
+    # The square root lies between loudness, in which noise counts, and magnitude, in which a few bins do.
+    return tf.sqrt(data.expand_magnitude(data.from_network(image), tnp))
+
+
 def _phase_error(representation: str, target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
     """Compute the mean of 1 - cos of the errors of all angles, weighted by the square root of the true magnitude.
 
     Returns:
         float32 scalar in [0, 2]; random phases have 1.
     """
-    weight = tf.sqrt(data.expand_magnitude(data.from_network(target[..., 0]), tnp))  # as in `phase_steps`
-    if representation != "derivatives":
-        return direction_loss(target[..., 1:], generated[..., 1:], weight)
-    # There is no frame before the first one, and no bin below the lowest one.
-    frequency = direction_loss(target[..., 1:, 1:3], generated[..., 1:, 1:3], weight[..., 1:])
-    delay = direction_loss(target[:, 1:, :, 3:], generated[:, 1:, :, 3:], weight[:, 1:])
-    return (frequency + delay) / 2
+    if representation == "derivatives":
+        return sum(derivative_errors(target[..., 0], target[..., 1:], generated[..., 1:])) / 2
+    return direction_loss(target[..., 1:], generated[..., 1:], _weight(target[..., 0]))
 
 
 def _rotate(direction: tf.Tensor, rotation: tf.Tensor) -> tf.Tensor:
