@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--interleave",
         choices=list(INTERLEAVE),
-        default="yes" if PhaseSettings().interleave else "no",
+        default="no",
         help="find phases with magnitudes every 256 samples, as --interleave of predict.py does; both: also without",
     )
     add(

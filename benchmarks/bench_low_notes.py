@@ -49,10 +49,11 @@ def main():
             audio.load_audio(arguments.audios_path / instrument / path.name)[first : first + length]
             for instrument in (arguments.origin, arguments.target)
         )
-        spectrum, true = data.stft(source)[: data.N_BINS], data.stft(target)[: data.N_BINS]
+        whole = data.stft(source)
+        spectrum, true = whole[: data.N_BINS], data.stft(target)[: data.N_BINS]
         magnitudes = {"true": np.abs(true)}
         if infer:
-            image = transfer_log_magnitude(data.log_magnitude(data.stft(source)), infer)
+            image = transfer_log_magnitude(data.log_magnitude(whole), infer)
             magnitudes["predicted"] = data.stft_magnitude(image)
         score = bench_phases.make_score(target)
         for kind, magnitude in magnitudes.items():

@@ -44,7 +44,7 @@ def main():
         phase_gradient.as_channels(*phase_gradient.padded_derivatives(np.angle(spectrum))) for spectrum in spectra
     )
     infer = phase_network.load(arguments.phase_network, "onnx")
-    predicted = infer(phase_network_input(phase_gradient, target, source, of_source))[0]
+    predicted = infer(phase_gradient.network_input(target, source, of_source)[np.newaxis].astype(np.float32))[0]
     shown = {"input": of_source, "predicted": predicted, "target": of_target}
     rows = [
         {
@@ -54,11 +54,6 @@ def main():
         for name, sine in (("frequency", 1), ("delay", 3))
     ]
     plots.save_derivatives(arguments.output, rows)
-
-
-def phase_network_input(phase_gradient, *images):
-    """Make a batch of one slice."""
-    return phase_gradient.network_input(*images)[np.newaxis].astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -150,11 +150,8 @@ def read_convolutions(stored: StoredGenerator) -> tuple[list[Convolution], list[
     Raises:
         UserError: if the file does not hold exactly the weights of such a network, or values make no sense.
     """
-    (n_in, n_out), (base_filters, n_inputs) = (
-        stored.n_channels,
-        (stored.size[key] for key in ("base_filters", "n_inputs")),
-    )
-    layout = [_encoder(base_filters, n_inputs * n_in), _decoder(base_filters, n_out)]
+    (n_in, n_out), base_filters = stored.n_channels, stored.size["base_filters"]
+    layout = [_encoder(base_filters, stored.size["n_inputs"] * n_in), _decoder(base_filters, n_out)]
     names = [name for layers in layout for layer in layers for name in layer.names]
     with weights_file.open_weights(stored.path) as file:
         if stored.legacy:  # in the same order, under other names

@@ -156,9 +156,10 @@ def find_images(kernels: Collection[tuple[int, ...]], base_filters: int) -> tupl
     """
     first = [shape[2] for shape in kernels if shape[3] == base_filters]
     # The second layer, which sees `base_filters`, and the last one, transposed.
-    last = sorted([shape[2] for shape in kernels if shape[3] == 2 * base_filters], key=base_filters.__eq__)
+    last = [shape[2] for shape in kernels if shape[3] == 2 * base_filters]
     if len(first) != 1 or len(last) != 2 or base_filters not in last:
         return 0, None
+    last.remove(base_filters)
     return representations.of_kernels(first[0], last[0])
 
 

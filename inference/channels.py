@@ -139,9 +139,8 @@ def _integrate(
     start: np.ndarray, vectors: np.ndarray, previous: list[phase_gradient.Frame | None], grids: int
 ) -> np.ndarray:
     """Rotate spectra to the phase that fits the predicted derivatives best; `previous` becomes the last frames."""
-    weighted = (vectors * np.abs(start[:, np.newaxis, : data.N_BINS])).sum(
-        axis=0
-    )  # (4, 256, n_frames), of all channels
+    weighted = vectors * np.abs(start[:, np.newaxis, : data.N_BINS])
+    weighted = weighted.sum(axis=0)  # over the channels of the recording: (4, 256, n_frames)
     parts = streaming.separate(weighted, grids).reshape(4, grids, data.N_BINS, -1)
     frequency, delay = (np.arctan2(parts[first + 1], parts[first]) for first in (0, 2))
     separate = streaming.separate(start, grids)

@@ -114,7 +114,7 @@ def transfer_log_magnitude(
     Slices start every 256 - `overlap` frames. Where two overlap, a linear cross-fade joins them.
 
     Args:
-        log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1].
+        log_magnitude: float32 array [shape=(256, n_frames)] in [0, 1]; or the rows of `channels.network_rows`.
         predict_fn: what `with_styles` returns.
         overlap: frames that neighboring slices share, 0 to 128.
         batch_size: slices that the network gets at a time.
@@ -123,7 +123,9 @@ def transfer_log_magnitude(
     Returns:
         float32 array of the same shape and range.
     """
-    return _transfer_rows(log_magnitude, predict_fn, grids, overlap, batch_size)
+    image = log_magnitude[np.newaxis]
+    parts = [part[0] for part, _ in _transfer_grids([(image, image)], predict_fn, grids, overlap, batch_size)]
+    return np.concatenate(parts, axis=1)
 
 
 def transfer_spectrum(
@@ -146,13 +148,7 @@ def transfer_spectrum(
         float32 array [shape=(n_rows, n_frames)]: log-magnitude in 256 rows; the channels of a phase follow, if the
         network predicts one (`channels`).
     """
-    return _transfer_rows(channels.network_rows(spectrum, predict_fn), predict_fn, grids, overlap, batch_size)
-
-
-def _transfer_rows(rows: np.ndarray, predict_fn: PredictFn, grids: int, overlap: int, batch_size: int) -> np.ndarray:
-    image = rows[np.newaxis]
-    parts = [part[0] for part, _ in _transfer_grids([(image, image)], predict_fn, grids, overlap, batch_size)]
-    return np.concatenate(parts, axis=1)
+    return transfer_log_magnitude(channels.network_rows(spectrum, predict_fn), predict_fn, overlap, batch_size, grids)
 
 
 def analyze(audio: np.ndarray, phase: PhaseSettings = _DEFAULTS.phase) -> np.ndarray:
