@@ -30,11 +30,12 @@ MEASURES = {  # column of summary.csv to heading and digits
 }
 INTRODUCTION = """# Scores of the shipped models
 
-Made by `write_scores.py` from evaluations with `evaluate.py` (phase `griffinlim_input`) of {pieces} pieces of Classical
-Music MIDI that no training used, {seconds:g} s of each, **with SoundFont notes, not with NSynth**. (Of *any*, 12
-pieces were measured.) The guitar and the models whose names end in `_generator` were trained by their mean absolute
-error alone, the others with a discriminator. [method.md](../method.md#evaluation) has the measures; brackets are 95%
-intervals. For texture, 1 is right, for level 0 dB; less is better elsewhere, except for pitches and notes.
+Made by `write_scores.py` from evaluations with `evaluate.py` (phase `griffinlim_input`, without the finer grid that
+`predict.py` takes for models with a discriminator) of {pieces} pieces of Classical Music MIDI that no training used,
+{seconds:g} s of each, **with SoundFont notes, not with NSynth**. (Of *any*, 12 pieces were measured.) The guitar and
+the models whose names end in `_generator` were trained by their mean absolute error alone, the others with a
+discriminator. [method.md](../method.md#evaluation) has the measures; brackets are 95% intervals. For texture, 1 is
+right, for level 0 dB; less is better elsewhere, except for pitches and notes.
 """
 
 

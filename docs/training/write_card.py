@@ -145,9 +145,11 @@ Classical Music MIDI, not NSynth.
 
 ## Scores
 
-`evaluate.py` on 12 s of each piece, phase `griffinlim_input`, SoundFont notes. No training used these pieces, nor the
-unseen keyboard ([which shares recordings](../../docs/training/README.md#data-today) with a keyboard of the first
-training). [method.md](../../docs/method.md#evaluation) has the measures. Less is better, except for notes.
+`evaluate.py` on 12 s of each piece, phase `griffinlim_input` without `--interleave` (which `predict.py` has by default
+for this model, and which [keeps more pitches](../../docs/phases.md#what-helps)), SoundFont notes. No training used
+these pieces, nor the unseen keyboard ([which shares recordings](../../docs/training/README.md#data-today) with a
+keyboard of the first training). [method.md](../../docs/method.md#evaluation) has the measures. Less is better, except
+for notes.
 
 {scores}
 
