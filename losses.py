@@ -8,6 +8,7 @@ import tensorflow.experimental.numpy as tnp
 
 import data
 
+MEAN_FRAMES = 32  # the period in which `mean_loss` looks for a mean error
 LINEAR_UNIT = 1e-3  # of linear magnitudes, -60 dB of full scale: near the mean of a slice of music
 
 
@@ -102,6 +103,25 @@ def linear_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
         data.expand_magnitude(data.from_network(tf.cast(images, tf.float32)), tnp) for images in (target, generated)
     )
     return tf.reduce_mean(tf.abs(true - ours)) / LINEAR_UNIT
+
+
+def mean_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """Compute the mean square of the mean error at each place: what is wrong in the same way in all images of a batch.
+
+    The places are those of a bin and of a frame within 32 frames; the mean is over the batch and over the eight periods
+    of an image. What the images have at random cancels out, a wrong level and a checkerboard of the network remain. A
+    definition of this project.
+
+    Args:
+        target: true images, (batch, 256, 256, 1) in [-1, 1].
+        generated: the generator's images, of the same shape and range.
+
+    Returns:
+        float32 scalar, the square of a difference of images.
+    """
+    error = tf.cast(generated, tf.float32) - tf.cast(target, tf.float32)
+    periods = tf.reshape(error, (-1, data.N_BINS, data.SLICE_FRAMES // MEAN_FRAMES, MEAN_FRAMES))
+    return tf.reduce_mean(tf.square(tf.reduce_mean(periods, axis=(0, 2))))
 
 
 def direction_loss(target: tf.Tensor, generated: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:

@@ -73,6 +73,7 @@ def run(dataset_path, devices, adversarial, precision, targets, weights, sync_no
     from training.checkpoints import Counters
     from training.ema import Averages
     from training.optimizers import make_optimizer
+    from training.upsampling import balance
 
     several = len(targets) > 1
     pairs = [(ORIGIN, target) for target in targets]
@@ -83,6 +84,7 @@ def run(dataset_path, devices, adversarial, precision, targets, weights, sync_no
     keras.utils.set_random_seed(0)
     with devices.scope():
         networks = {"generator": small_generator(2 if several else 1, precision, sync_norm)}
+        balance(networks["generator"])
         if adversarial:
             networks["discriminator"] = Discriminator(4, precision, sync_norm=sync_norm)
         optimizers = {name: make_optimizer(1e-4, network, precision, 100) for name, network in networks.items()}

@@ -45,6 +45,7 @@ class RunSettings:
     init_from: str | None
     dropout: float
     augment: bool
+    balanced_upsampling: bool
     validation_split: float
     base_filters: int
     precision: str
@@ -121,9 +122,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=PAPER.linear,
         help="weight of the error of linear magnitudes, in which loud parts count, in the generator's loss",
     )
+    add(
+        "--mean_weight",
+        type=cli.non_negative_float,
+        metavar="W",
+        default=PAPER.mean,
+        help="weight of the error that all slices of a batch share, in the generator's loss: levels, checkerboards",
+    )
     add("--init_from", help="folder or name of a model that gives the initial weights")
     add("--dropout", type=cli.fraction, default=0.5, help="dropout rate of the decoder's first three layers")
     add("--augment", action="store_true", help="change level, spectrum and noise floor of the sources at random")
+    add("--balanced_upsampling", action="store_true", help="keep the generator from drawing checkerboards")
     add("--validation_split", type=cli.fraction, default=0.1, help="fraction of the pieces for validation")
     add("--base_filters", type=cli.positive_int, default=64, help="filters of the first layers")
     add("--precision", choices=PRECISIONS, default="float32", help="precision of the networks")
@@ -219,9 +228,11 @@ def check_channels(parser: cli.ArgumentParser, arguments: argparse.Namespace) ->
 
 def check_phase_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End train_phase.py with one line if flags are given that are about magnitudes, or instruments do not fit."""
-    for flag in ("linear_weight", "sample_audio", "select"):
+    for flag in ("linear_weight", "mean_weight", "sample_audio", "select"):
         if getattr(arguments, flag) != arguments.defaults[flag]:
             parser.error(f"argument --{flag}: is not for train_phase.py")
+    if arguments.balanced_upsampling and arguments.network == "compact":
+        parser.error("argument --balanced_upsampling: needs --network unet; the compact network does not upsample")
     if len(set(arguments.target)) < len(arguments.target) or arguments.origin in arguments.target:
         parser.error("argument --target: must name other instruments than --origin, each once")
 
@@ -240,6 +251,7 @@ def make_run_settings(arguments: argparse.Namespace) -> RunSettings:
             flags.get("r1", PAPER.r1),
             flags.get("phase_weight", PAPER.phase),
             flags.get("consistency_weight", PAPER.consistency),
+            flags["mean_weight"],
         ),
         "phase": None if flags.get("phase", "none") == "none" else flags["phase"],
         "disc_filters": flags.get("disc_filters"),

@@ -13,6 +13,7 @@ class LossWeights(NamedTuple):
         r1: of the discriminator's gradient penalty.
         phase: of the error of the phase, for networks that predict one.
         consistency: of the inconsistency of magnitude and phase, for networks that predict both.
+        mean: of the square of the mean error at each place.
     """
 
     l1: float = 100.0
@@ -21,6 +22,7 @@ class LossWeights(NamedTuple):
     r1: float = 0.0
     phase: float = 10.0
     consistency: float = 0.0
+    mean: float = 0.0
 
 
 PAPER = LossWeights()

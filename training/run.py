@@ -22,6 +22,7 @@ from training.optimizers import make_optimizer
 from training.previews import make_preview_writer, read_excerpt
 from training.recipe import Recipe
 from training.steps import Networks, Optimizers
+from training.upsampling import balance
 
 
 def run(recipe: Recipe, settings: RunSettings, device_name: str) -> int:
@@ -100,6 +101,9 @@ def _start(
         networks = recipe.make_networks()
         if initial:
             model_folder.load_initial(initial, networks)
+        if settings.balanced_upsampling:
+            for network in networks.values():
+                balance(network)
         optimizers = {
             name: make_optimizer(recipe.learning_rates[name].value, networks[name], settings.precision, decay_steps)
             for name in names

@@ -19,6 +19,7 @@ from losses import (
     l1_errors,
     l1_loss,
     linear_loss,
+    mean_loss,
     r1_penalty,
 )
 from model import with_features
@@ -75,6 +76,8 @@ def adversarial_steps(
             gen_loss += weights.feature_matching * feature_matching_loss(real.features, fake.features)
         if weights.linear:
             gen_loss += weights.linear * linear_loss(target, generated)
+        if weights.mean:
+            gen_loss += weights.mean * mean_loss(target, generated)
         if of_phase:
             gen_loss += phase_loss
         metrics = {"gen_mae": gen_mae, "gen_loss": gen_loss, "disc_loss": disc_loss} | of_phase
@@ -124,7 +127,9 @@ def generator_steps(
             target, generated = phase_terms.magnitude(target), phase_terms.magnitude(generated)
             loss = gen_mae = l1_loss(target, generated)
             if weights.linear:
-                loss = gen_mae + weights.linear / PAPER.l1 * linear_loss(target, generated)
+                loss += weights.linear / PAPER.l1 * linear_loss(target, generated)
+            if weights.mean:
+                loss += weights.mean / PAPER.l1 * mean_loss(target, generated)
             if of_phase:
                 loss += phase_loss / PAPER.l1
             scaled = scale_loss(optimizers["generator"], loss)

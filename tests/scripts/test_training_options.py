@@ -180,18 +180,30 @@ def save_folder(folder, size):
     return folder
 
 
+def kernels_are_balanced(folder):
+    """Whether even and odd rows and columns of all kernels that double an image have equal sums, or of none."""
+    layers = [layer for layer in load_generator(folder)[0].layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+    kernels = [layer.get_weights()[0] for layer in layers]
+    sums = [[kernel[row::2, column::2].sum((0, 1)) for row in (0, 1) for column in (0, 1)] for kernel in kernels]
+    (answer,) = {bool(np.ptp(of_sets, axis=0).max() < 1e-5) for of_sets in sums}
+    return answer
+
+
 def test_a_run_has_the_losses_and_the_discriminator_of_its_flags(call_script, dataset_path, tmp_path):
     terms = {"disc_filters": 2, "l1_weight": 50, "feature_matching": 10, "linear_weight": 1, "r1": 1}
+    terms["balanced_upsampling"] = True
     flags = {"epochs": 1, "steps_per_epoch": 2, **terms}
     status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **flags))
     assert status == 0, stderr
     model = tmp_path / "models" / NAME
     assert read_json(model / "config.json")["arguments"].items() >= terms.items()
+    assert kernels_are_balanced(model)
     (row,) = losses(tmp_path, NAME)
     for suffix in ("", "_val"):
         assert float(row[f"gen_loss{suffix}"]) > 50 * float(row[f"gen_mae{suffix}"])
     refused = {
         "l1_weight was 50.0, is 100.0": {**flags, "l1_weight": None},
+        "balanced_upsampling was True, is False": {**flags, "balanced_upsampling": None},
         "disc_filters was 2, is 4": {**flags, "disc_filters": None},
         "add --disc_filters 2": {"models_path": tmp_path / "others", "init_from": model},
     }

@@ -9,6 +9,7 @@ from losses import (
     generator_loss,
     l1_loss,
     linear_loss,
+    mean_loss,
     r1_penalty,
 )
 
@@ -46,6 +47,25 @@ def test_the_linear_error_is_that_of_magnitudes():
     values = [float(linear_loss(images[0], image)) for image in images]
     silence = 0.25 / 256 / 0.001
     assert values == pytest.approx([0, silence / 2, silence, silence], rel=1e-4, abs=1e-6)
+
+
+def test_the_mean_error_is_what_all_images_share():
+    rng = np.random.default_rng(0)
+    target = rng.uniform(-0.5, 0.5, (2, 256, 256, 1)).astype(np.float32)
+    pattern = rng.uniform(-0.2, 0.2, (256, 32))
+    everywhere = np.tile(pattern, (1, 8))[np.newaxis, :, :, np.newaxis]
+    opposite, in_turn = np.reshape([1, -1], (2, 1, 1, 1)), np.where(np.arange(256) // 32 % 2, 1, -1).reshape(256, 1)
+
+    def value(error):
+        return float(mean_loss(target, (target + error).astype(np.float32)))
+
+    assert value(0.25) == pytest.approx(0.25**2, rel=1e-4)
+    assert value(everywhere) == pytest.approx(np.square(pattern).mean(), rel=1e-4)
+    assert value(everywhere * opposite) == pytest.approx(0, abs=1e-9)
+    assert value(everywhere * in_turn) == pytest.approx(0, abs=1e-9)
+    assert value(everywhere * (1 + 3 * opposite)) == pytest.approx(np.square(pattern).mean(), rel=1e-4)
+    noise = rng.normal(0, 0.1, target.shape)
+    assert value(noise) == pytest.approx(0.1**2 / 16, rel=0.1)  # of 2 slices times 8 periods
 
 
 def test_r1_is_half_the_square_norm_over_the_logits():

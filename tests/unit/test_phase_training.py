@@ -184,8 +184,10 @@ def test_the_input_is_augmented_for_the_network_that_sees_it(dataset_path, tmp_p
     assert len(set(errors.values())) == 2
 
 
-@pytest.mark.parametrize("flag", ["--linear_weight=1", "--select=sound", "--sample_audio=x.wav"])
-def test_flags_about_magnitudes_are_refused(flag, tmp_path, call_script):
+@pytest.mark.parametrize(
+    "flag", ["--linear_weight=1", "--mean_weight=1", "--select=sound", "--sample_audio=x.wav", "--balanced_upsampling"]
+)
+def test_flags_that_mean_nothing_here_are_refused(flag, tmp_path, call_script):
     status, _, stderr = call_script(train_phase, *train_words(Path("features"), tmp_path), flag)
     assert status == 2
     assert flag.partition("=")[0] in one_line(stderr)
