@@ -107,6 +107,13 @@ METRICS = {
     "level_error": Metric(
         "level error (dB)", 2, "mean over the bands of how far the level, in the table below, is from 0 dB"
     ),
+    "pattern": Metric(
+        "pattern (share)",
+        3,
+        "share of the fast changes over time that repeats every 32 frames, above that of the target: a checkerboard of "
+        "the network, which the texture counts as texture",
+        ideal=0.0,
+    ),
     "pitch_f_measure": Metric(
         "pitches kept (F-measure)",
         3,

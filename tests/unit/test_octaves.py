@@ -1,4 +1,4 @@
-"""Texture and level by octave, in closed form."""
+"""Texture and level by octave, and the pattern of a network, in closed form."""
 
 import numpy as np
 import pytest
@@ -89,3 +89,34 @@ def test_silence_has_a_defined_level():
     assert np.isnan(octaves.level_errors(loud, silence)).all()
     assert np.isnan(octaves.level_errors(silence, silence)).all()
     np.testing.assert_allclose(octaves.level_errors(silence, loud), 20 * np.log10(data.AMIN))  # -96 dB, not -inf
+
+
+def noise(seed, n_frames=N_FRAMES):
+    return np.random.default_rng(seed).normal(0.5, 0.02, (256, n_frames))
+
+
+def checkerboard(period, depth, n_frames=N_FRAMES):
+    return depth * np.where(np.arange(n_frames) % period < period // 2, 1, -1)
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_the_share_of_a_pattern_is_its_variance_over_that_of_all_changes(period):
+    pattern, parts = checkerboard(period, 0.02), np.zeros(2)
+    for parts_index, image in enumerate((noise(0), np.tile(pattern, (256, 1)))):
+        parts[parts_index] = np.square(octaves.texture(image)).mean()
+    share = octaves.pattern_share(noise(0) + pattern)
+    assert share == pytest.approx(parts[1] / parts.sum(), abs=0.02)
+    assert octaves.pattern_share(0.5 + np.tile(pattern, (256, 1))) == pytest.approx(1)
+
+
+def test_what_does_not_repeat_every_32_frames_is_no_pattern():
+    assert abs(octaves.pattern_share(noise(1))) < 0.005
+    assert abs(octaves.pattern_share(noise(2) + checkerboard(14, 0.02))) < 0.05
+    slow = 0.2 * np.sin(2 * np.pi * np.arange(N_FRAMES) / N_FRAMES)
+    assert abs(octaves.pattern_share(noise(3) + slow)) < 0.01
+
+
+def test_a_short_or_a_steady_image_has_no_share():
+    assert np.isnan(octaves.pattern_share(noise(0, 71)))
+    assert np.isfinite(octaves.pattern_share(noise(0, 72)))
+    assert np.isnan(octaves.pattern_share(np.full((256, N_FRAMES), 0.3)))
