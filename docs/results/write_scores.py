@@ -17,7 +17,7 @@ from shipped import TEST_SETS, lower_limits, number, read_rows
 from common import storage
 
 HERE = Path(__file__).resolve().parent
-PREFIX = "keyboard_acoustic_2_"
+PREFIX, EARLIER = "keyboard_acoustic_2_", " (earlier)"
 MEASURES = {  # column of summary.csv to heading and digits
     "mae": ("MAE", 4),
     "mae_audio": ("MAE of the audio", 4),
@@ -25,6 +25,7 @@ MEASURES = {  # column of summary.csv to heading and digits
     "frechet_distance": ("Fréchet distance", 2),
     "texture_error": ("texture error", 3),
     "level_error": ("level error (dB)", 2),
+    "pattern": ("pattern", 3),
     "pitch_f_measure": ("pitches kept", 3),
     "notes_f": ("notes", 3),
 }
@@ -41,7 +42,7 @@ right, for level 0 dB; less is better elsewhere, except for pitches and notes.
 
 def system_name(row):
     """Name a system without its phase."""
-    return row["system"].removesuffix(", griffinlim_input").replace(PREFIX, "…_2_")
+    return row["system"].replace(", griffinlim_input", "").replace(PREFIX, "…_2_")
 
 
 def table(evaluations, columns):
@@ -70,6 +71,7 @@ def bands(rows, kind, digits):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scores", type=Path, required=True, help="folder of <model>/<test set> of evaluations")
+    parser.add_argument("--earlier", type=Path, help="such a folder of earlier models, to compare with")
     parser.add_argument("--output", type=Path, default=HERE / "scores.md")
     arguments = parser.parse_args()
     evaluations, settings = [], {}
@@ -77,6 +79,10 @@ def main():
         for path in sorted(arguments.scores.glob(f"{PREFIX}*/{keyboard}/summary.csv")):
             settings = storage.read_json(path.parent / "evaluation.json")["settings"]
             rows = read_rows(path)
+            earlier = arguments.earlier and arguments.earlier / path.relative_to(arguments.scores)
+            if earlier and earlier.is_file():
+                models = [row for row in read_rows(earlier) if PREFIX in row["system"]]
+                rows += [{**row, "system": f"{row['system']}{EARLIER}"} for row in models]
             for target in dict.fromkeys(row["target"] for row in rows):
                 of_target = [row for row in rows if row["target"] == target]
                 evaluations.append((target.removesuffix("_acoustic").removesuffix("_synthetic"), name, of_target))

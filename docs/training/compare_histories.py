@@ -48,6 +48,8 @@ def main():
         if (folder / "history.csv").is_file():
             config = storage.read_json(folder / "config.json")
             runs.append(("shipped", read_columns(folder / "history.csv"), slices_of_an_epoch(config)))
+            if "earlier" in config:
+                runs.append(("before it", read_columns(folder / "earlier.csv"), slices_of_an_epoch(config["earlier"])))
         for axis, metric in zip(axes, METRICS, strict=True):
             for label, columns, n_slices in runs:
                 values = columns.get(metric, [])

@@ -4,6 +4,9 @@
 The discriminator, the training state and paths are left out. predict.py loads the weights into the float32 network; the
 model's card says what the rounding costs.
 
+With --earlier, the run went on from another one: its flags and its history are stored, too (`earlier` in config.json,
+earlier.csv).
+
 Example:
   python docs/training/ship_model.py --model work/models/keyboard_acoustic_2_guitar_acoustic --output pretrained
 """
@@ -25,10 +28,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=Path, help="folder of a trained model")
     parser.add_argument("--output", required=True, type=Path, help="folder of models; gets a folder of the model")
+    parser.add_argument("--earlier", type=Path, help="folder of the run that it went on from")
     parser.add_argument("--name", help="name of the shipped model (default: that of the folder)")
     arguments = parser.parse_args()
-    if not (arguments.model / "history.csv").is_file():
-        parser.error(f"argument --model: {arguments.model} must be a folder that a train script wrote")
+    for flag, path in (("model", arguments.model), ("earlier", arguments.earlier)):
+        if path and not (path / "history.csv").is_file():
+            parser.error(f"argument --{flag}: {path} must be a folder that a train script wrote")
     start_tensorflow(-1)
 
     from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
@@ -36,14 +41,22 @@ def main():
 
     folder = arguments.output / (arguments.name or arguments.model.resolve().name)
 
-    config = storage.read_json(arguments.model / CONFIG_NAME)
-    config["arguments"] = {key: value for key, value in config["arguments"].items() if key not in PATHS}
+    def read_config(path):
+        config = storage.read_json(path / CONFIG_NAME)
+        return {**config, "arguments": {key: value for key, value in config["arguments"].items() if key not in PATHS}}
+
+    config = read_config(arguments.model)
+    if arguments.earlier:
+        earlier = read_config(arguments.earlier)
+        config["earlier"] = {key: earlier[key] for key in ("arguments", "data", "training", "mixed") if key in earlier}
     config["weights"] = "float16"
     weights = f"generator{WEIGHTS_EXTENSION}"
     with storage.atomic_write(folder / weights) as partial:
         halve_weights(arguments.model / weights, partial)
     storage.write_json(folder / CONFIG_NAME, config)
     shutil.copy(arguments.model / "history.csv", folder)
+    if arguments.earlier:
+        shutil.copy(arguments.earlier / "history.csv", folder / "earlier.csv")
     shutil.copytree(arguments.model / "plots", folder / "plots", dirs_exist_ok=True)
     print(f"{folder}: {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB")
 

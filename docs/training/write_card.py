@@ -18,7 +18,7 @@ from shipped import TEST_SETS, lower_limits, number, read_rows, slices_of_an_epo
 import data
 from common import storage
 from common.audio import load_audio
-from common.stored_generator import find_generator
+from common.stored_generator import find_generator, is_adversarial
 from inference.onnx_network import make_infer
 from inference.style import choose_slices
 from inference.transfer import transfer_log_magnitude, with_styles
@@ -30,9 +30,12 @@ MEASURES = {
     "frechet_distance": ("Fréchet distance", 2),
     "texture_error": ("texture error", 3),
     "level_error": ("level error (dB)", 2),
+    "pattern": ("pattern", 3),
+    "pitch_f_measure": ("pitches kept", 3),
     "notes_f": ("notes", 3),
 }
-FLAGS = ("gen_lr", "disc_lr", "l1_weight", "schedule", "ema", "select", "batch_size", "dropout", "validation_split")
+FLAGS = ("lr", "gen_lr", "disc_lr", "schedule", "ema", "select", "batch_size", "dropout", "validation_split")
+WEIGHTS = ("l1_weight", "linear_weight", "mean_weight", "feature_matching", "r1")
 
 
 def read_summaries(scores):
@@ -48,16 +51,20 @@ def read_summaries(scores):
 def system(row, name):
     """Name a system from the view of a model's card."""
     label = row["system"].removesuffix(", griffinlim_input")
-    return {name: "**this model**", f"{name}_generator": "trained by the error alone"}.get(label, label)
+    with_disc = name.removesuffix("_generator")
+    known = {f"{with_disc}_generator": "trained by the error alone", with_disc: "trained with a discriminator"}
+    return {**known, name: "**this model**"}.get(label, label)
 
 
 def score_tables(summaries, name, targets):
     """Render the scores: the main measures of each test set, and texture and level on the unseen keyboard."""
-    lines = [f"| keyboard | target | system | {' | '.join(title for title, _ in MEASURES.values())} |"]
-    lines.append("|" + "---|" * (len(MEASURES) + 3))
+    measured = next(iter(summaries.values()))[0]
+    measures = {column: value for column, value in MEASURES.items() if column in measured}
+    lines = [f"| keyboard | target | system | {' | '.join(title for title, _ in measures.values())} |"]
+    lines.append("|" + "---|" * (len(measures) + 3))
     for keyboard, rows in summaries.items():
         for row in rows:
-            cells = [number(row, column, digits) for column, (_, digits) in MEASURES.items()]
+            cells = [number(row, column, digits) for column, (_, digits) in measures.items()]
             title = f"{row['pieces']} pieces, {keyboard}"
             lines.append(f"| {title} | {NAMES[row['target']]} | {system(row, name)} | {' | '.join(cells)} |")
     parts = ["\n".join(lines)]
@@ -97,6 +104,21 @@ def melody_table(folder, targets):
     return "\n".join(lines)
 
 
+def flags_of(arguments):
+    """Render the flags of a run, without the weights that are 0 or do not apply."""
+    values = {flag: arguments[flag] for flag in FLAGS if arguments.get(flag) is not None}
+    values |= {flag: arguments[flag] for flag in WEIGHTS if arguments.get(flag)}
+    flags = [
+        f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}" for flag, value in values.items()
+    ]
+    return " ".join([f"--base_filters {arguments['base_filters']}", *flags, "--augment"])
+
+
+def n_slices(config):
+    """Return how many slices a run has seen."""
+    return config["training"]["epoch"] * slices_of_an_epoch(config)
+
+
 def training_table(config, folder):
     """Render how the model was trained."""
     arguments = config["arguments"]
@@ -105,30 +127,47 @@ def training_table(config, folder):
     best = history[config["training"]["best_epoch"] - 1]
     minutes = sum(float(row["seconds"]) for row in history) / 60
     script = "train_multitarget.py" if config["model"]["n_inputs"] == 2 else "train.py"
-    values = {flag: arguments[flag] for flag in FLAGS}
-    flags = " ".join(
-        f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}" for flag, value in values.items()
-    )
-    first = f"{folder.name}_generator"
-    is_shipped = (folder.parent / first).is_dir()
-    initial = f"[`{first}`](../{first}/README.md)" if is_shipped else f"`{first}`, trained by its error alone"
+    what = f"`{script}`: a U-Net against a PatchGAN discriminator"
+    score = f"`gen_mae_val` {float(best['gen_mae_val']):.4f}"
+    if is_adversarial(config):
+        score = f"`sound_val` {float(best['sound_val']):.3f}, {score}"
+    else:
+        what = "`train_generator.py`: mean absolute error alone, no discriminator"
     rows = {
-        "script": f"`{script}`: a U-Net against a PatchGAN discriminator",
-        "flags": f"`--base_filters {config['model']['base_filters']} {flags} --augment`",
-        "initial weights": f"{initial} (`--init_from`)",
+        "script": what,
+        "flags": f"`{flags_of(arguments)}`",
+        "initial weights": "a model of the first training, by its error alone, on notes of 16 kHz (`--init_from`)",
         "length": f"{len(history)} epochs of {slices_of_an_epoch(config):,} slices, {minutes:.0f} minutes on one core",
-        "best epoch": f"{best['epoch']}: `sound_val` {float(best['sound_val']):.3f}, `gen_mae_val` "
-        f"{float(best['gen_mae_val']):.4f}; the unchanged input has {config['unchanged']['gen_mae_val']:.4f}",
+        "best epoch": f"{best['epoch']}: {score}; the unchanged input has {config['unchanged']['gen_mae_val']:.4f}",
     }
+    if earlier := config.get("earlier"):
+        flags = flags_of(earlier["arguments"])
+        rows["initial weights"] = f"those of an earlier run of {n_slices(earlier):,} slices (`earlier.csv`): `{flags}`"
+        if mixed := earlier.get("mixed"):
+            rows["initial weights"] += (
+                f"; mixed with `{mixed['with']}` by `interpolate.py --weight {mixed['weight']:g}`"
+            )
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
 
+
+WITH_DISCRIMINATOR = "It was trained with a discriminator."
+ALONE = """It was trained by its mean absolute error alone. [{other}](../{other}/README.md)
+was trained with a discriminator, and sounds less smoothed."""
+LIMITS = """* **The texture is that of the instrument, not that of the recording.** A discriminator brings back what
+  an error alone smooths away. What is random in the target comes out as another random texture, which raises the MAE.
+* **Noise.** There is some noise between partials, and where the input is silent or reverberates.
+* **The level** is wrong by 1 to 3 dB in some octaves.
+"""
+LIMITS_ALONE = """* **It sounds smoothed.** A mean absolute error prefers a smooth average to a realistic texture.
+* **It is too quiet** in most octaves.
+"""
 
 CARD = """# {name}
 
 Converts any keyboard to {what}.
 
-It is a Pix2Pix generator for spectrograms with `base_filters` {filters} (3.4 million parameters), trained with a
-discriminator and stored as float16.
+It is a Pix2Pix generator for spectrograms with `base_filters` {filters} (3.4 million parameters), stored as float16.
+{kind}
 
 ```console
 {command}
@@ -146,10 +185,10 @@ Classical Music MIDI, not NSynth.
 ## Scores
 
 `evaluate.py` on 12 s of each piece, phase `griffinlim_input` without `--interleave` (which `predict.py` has by default
-for this model, and which [keeps more pitches](../../docs/phases.md#what-helps)), SoundFont notes. No training used
-these pieces, nor the unseen keyboard ([which shares recordings](../../docs/training/README.md#data-today) with a
-keyboard of the first training). [method.md](../../docs/method.md#evaluation) has the measures. Less is better, except
-for notes.
+for models with a discriminator, and which [keeps more pitches](../../docs/phases.md#what-helps)), SoundFont notes. No
+training used these pieces, nor the unseen keyboard ([which shares
+recordings](../../docs/training/README.md#data-today) with a keyboard of the first training).
+[method.md](../../docs/method.md#evaluation) has the measures. Less is better, except for pitches and notes.
 
 {scores}
 
@@ -159,11 +198,7 @@ The melody of [docs/examples](../../docs/examples/README.md), MAE:
 
 ## Limits
 
-* **The texture is that of the instrument, not that of the recording.** A discriminator brings back what an error alone
-  smooths away. What is random in the target comes out as another random texture, which raises the MAE.
-* **Noise.** There is some noise between partials, and where the input is silent or reverberates.
-* **The level** is wrong by 1 to 3 dB in some octaves.
-* Above 8 kHz, it was trained for {slices:,} slices only: the initial weights knew notes of 16 kHz.
+{limits}* Above 8 kHz, it was trained for {slices:,} slices only: the initial weights knew notes of 16 kHz.
 * Onsets of fast repetitions run together. It was trained with keyboards only.
 
 ## License
@@ -184,7 +219,7 @@ def main():
     if not summaries:
         parser.error(f"argument --scores: {arguments.scores} must hold 11/summary.csv")
     config = storage.read_json(folder / "config.json")
-    several = isinstance(config["target"], list)
+    several, adversarial = isinstance(config["target"], list), is_adversarial(config)
     targets = config["target"] if several else [config["target"]]
     script, style = "predict.py", ""
     if several:
@@ -197,7 +232,9 @@ def main():
         training=training_table(config, folder),
         scores=score_tables(summaries, folder.name, targets),
         melody=melody_table(folder, targets),
-        slices=config["training"]["epoch"] * slices_of_an_epoch(config),
+        slices=n_slices(config) + (n_slices(config["earlier"]) if "earlier" in config else 0),
+        kind=WITH_DISCRIMINATOR if adversarial else ALONE.format(other=folder.name.removesuffix("_generator")),
+        limits=LIMITS if adversarial else LIMITS_ALONE,
     )
     with storage.atomic_write(folder / "README.md") as partial:
         partial.write_text(card)
