@@ -95,7 +95,8 @@ def main():
             pieces=max(int(rows[0]["pieces"]) for *_, rows in evaluations), seconds=settings.get("seconds", 60)
         )
     ]
-    measures = {name: value for name, value in MEASURES.items() if name in rows[0]}
+    measured = {name for *_, rows in evaluations for name in rows[0]}
+    measures = {name: value for name, value in MEASURES.items() if name in measured}
     parts += ["## Main measures\n", table(evaluations, measures)]
     parts += ["\n## Texture by octave\n", table(evaluations, bands(rows, "texture", 2))]
     parts += ["\n## Level by octave (dB)\n", table(evaluations, bands(rows, "level", 1))]
