@@ -3,7 +3,7 @@
 
 The inputs are slices of the model's validation pieces. The style of each is taken from the next validation piece, as
 predict_multitarget.py takes it, from the fullest parts of the recording; and, to compare, from a random part that
-sounds.
+sounds. With --singles, models of one target each convert the same slices: what a style could reach.
 
 Example:
   python benchmarks/bench_styles.py --model keyboard_acoustic_2_any --dataset_path features
@@ -22,6 +22,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="name or folder of a model of train_multitarget.py")
     parser.add_argument("--dataset_path", nargs="+", required=True, help="what it was trained on")
+    parser.add_argument("--singles", nargs="+", default=[], help="models of one target, to compare with")
     parser.add_argument("--slices_per_piece", type=int, default=6)
     return parser.parse_args()
 
@@ -32,23 +33,28 @@ def main():
     from common import pretrained
     from common.device import start_tensorflow
 
-    model_path = pretrained.find(arguments.model)
+    model_path, *single_paths = (pretrained.find(name) for name in (arguments.model, *arguments.singles))
     device_name = start_tensorflow()
     from common.weights import load_generator
     from dataset.slice_pairs import find_pairs
     from inference.keras_network import make_predict_fn
 
     generator, config = load_generator(model_path)
+    singles = [load_generator(path) for path in single_paths]
     origin, targets = config["origin"][0], [name for name in config["target"] if name != config["origin"][0]]
     tables, _ = find_pairs(arguments.dataset_path, [(origin, target) for target in targets])
     pieces = config["data"]["validation_pieces"]
     rng = np.random.default_rng(0)
     unchanged = []  # rows of errors of the input to each true target
     errors = {target: [] for target in targets}  # by style: rows of errors to each true target
+    errors_of_singles = [[] for _ in singles]  # by model: rows of errors to each true target
     errors_by_count = {target: [] for target in targets}  # by style: rows of errors for each count and a random slice
     for number, piece in enumerate(pieces):
         source, true = read_slices([table.of({piece}) for table in tables], arguments.slices_per_piece)
         unchanged.append(np.stack([mean_error(source, image) for image in true], axis=1))
+        for (single, _), rows in zip(singles, errors_of_singles, strict=True):
+            generated = make_predict_fn(single)(source)
+            rows.append(np.stack([mean_error(generated, image) for image in true], axis=1))
         for index, target in enumerate(targets):
             style_paths = tables[index].of({pieces[(number + 1) % len(pieces)]}).targets
             fullest, chance = choose_styles(style_paths, rng)
@@ -61,6 +67,9 @@ def main():
 
     unchanged = np.concatenate(unchanged)
     rows = [make_row(target, np.concatenate(errors[target]), targets) for target in targets]
+    for (_, of_single), of_pieces in zip(singles, errors_of_singles, strict=True):
+        row = make_row(of_single["target"], np.concatenate(of_pieces), targets)
+        rows.append({**row, "style": f"(none: the model of {of_single['target']} alone)"})
     rows.append({**make_row("(input unchanged)", unchanged, targets), "nearest to its own": ""})
     material.table(f"MAE on [-1, 1] over {len(unchanged)} slices of {len(pieces)} pieces, on {device_name}", rows)
     rows = []

@@ -46,7 +46,8 @@ for target in "${targets[@]}"; do
     name=keyboard_acoustic_2_$target
     # The rates, and the weight of the error: README.md has what was tried.
     disc=("${common[@]}" "${folders[@]}" --init_from "${ALONE:-$work/models}/${name}_generator" --select sound
-        --gen_lr 2e-4 --disc_lr 2e-4 --epochs "${DISC_EPOCHS:-30}" --steps_per_epoch "${DISC_STEPS:-2600}")
+        --gen_lr 2e-4 --disc_lr 2e-4 --mean_weight 2000 --epochs "${DISC_EPOCHS:-30}"
+        --steps_per_epoch "${DISC_STEPS:-2600}")
     generator=("${alone[@]}" "${folders[@]}" --steps_per_epoch "${STEPS:-2600}")
     if [ "$target" = any ]; then
         instruments=(guitar_acoustic string_acoustic synth_lead_synthetic)
