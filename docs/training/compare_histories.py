@@ -43,19 +43,21 @@ def main():
     all_axes = figure.subplots(len(paths), len(METRICS), sharex=True, squeeze=False)
     for axes, path in zip(all_axes, paths, strict=True):
         of_an_epoch = PUBLISHED_SLICES * (3 if path.stem.endswith("_any") else 1)
-        runs = [("published (NSynth, one keyboard, 64 filters)", read_columns(path), of_an_epoch)]
-        folder = PRETRAINED / path.stem
+        # label, history, slices of an epoch, slices before it
+        runs = [("published (NSynth, one keyboard, 64 filters)", read_columns(path), of_an_epoch, 0)]
+        folder, before = PRETRAINED / path.stem, 0
         if (folder / "history.csv").is_file():
             config = storage.read_json(folder / "config.json")
-            runs.append(("shipped", read_columns(folder / "history.csv"), slices_of_an_epoch(config)))
             if "earlier" in config:
-                runs.append(("before it", read_columns(folder / "earlier.csv"), slices_of_an_epoch(config["earlier"])))
+                columns, n_slices = read_columns(folder / "earlier.csv"), slices_of_an_epoch(config["earlier"])
+                runs.append(("first run", columns, n_slices, 0))
+                before = n_slices * len(columns["epoch"])
+            runs.append(("shipped", read_columns(folder / "history.csv"), slices_of_an_epoch(config), before))
         for axis, metric in zip(axes, METRICS, strict=True):
-            for label, columns, n_slices in runs:
+            for label, columns, n_slices, before in runs:
                 values = columns.get(metric, [])
-                axis.plot(
-                    [n_slices * (epoch + 1) for epoch in range(len(values))], values, label=label, marker=".", ms=3
-                )
+                slices = [before + n_slices * (epoch + 1) for epoch in range(len(values))]
+                axis.plot(slices, values, label=label, marker=".", ms=3)
             if metric == "disc_loss":
                 axis.axhline(CHANCE, color="gray", lw=0.8, ls=":")
             axis.set_xscale("log")

@@ -140,23 +140,26 @@ def training_table(config, folder):
         "length": f"{len(history)} epochs of {slices_of_an_epoch(config):,} slices, {minutes:.0f} minutes on one core",
         "best epoch": f"{best['epoch']}: {score}; the unchanged input has {config['unchanged']['gen_mae_val']:.4f}",
     }
+    if mixed := config.get("mixed"):
+        rows["afterwards"] = f"mixed with `{mixed['with']}` by `interpolate.py --weight {mixed['weight']:g}`"
     if earlier := config.get("earlier"):
         flags = flags_of(earlier["arguments"])
         rows["initial weights"] = f"those of an earlier run of {n_slices(earlier):,} slices (`earlier.csv`): `{flags}`"
         if mixed := earlier.get("mixed"):
-            rows["initial weights"] += (
-                f"; mixed with `{mixed['with']}` by `interpolate.py --weight {mixed['weight']:g}`"
-            )
+            rows["initial weights"] += f"; mixed with the model of the first training (`--weight {mixed['weight']:g}`)"
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
 
 
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
-ALONE = """It was trained by its mean absolute error alone. [{other}](../{other}/README.md)
+WITH_PHASE = """
+`phase/` has a network of the phase, for `--phase network` ([phases](../../docs/phases.md#what-helps))."""
+ALONE = """It was trained by its mean absolute error alone.
+[{other}](../{other}/README.md)
 was trained with a discriminator, and sounds less smoothed."""
 LIMITS = """* **The texture is that of the instrument, not that of the recording.** A discriminator brings back what
   an error alone smooths away. What is random in the target comes out as another random texture, which raises the MAE.
 * **Noise.** There is some noise between partials, and where the input is silent or reverberates.
-* **The level** is wrong by 1 to 3 dB in some octaves.
+* **The level** is wrong by up to 3 dB in some octaves.
 """
 LIMITS_ALONE = """* **It sounds smoothed.** A mean absolute error prefers a smooth average to a realistic texture.
 * **It is too quiet** in most octaves.
@@ -175,8 +178,8 @@ It is a Pix2Pix generator for spectrograms with `base_filters` {filters} (3.4 mi
 
 ## Training
 
-Made by `docs/training/train_models.sh` with the data of [docs/training](../../docs/training/README.md): SoundFonts and
-Classical Music MIDI, not NSynth.
+Made as [docs/training](../../docs/training/README.md#the-shipped-models) describes it, with SoundFonts and Classical
+Music MIDI, not with NSynth.
 
 {training}
 
@@ -224,6 +227,7 @@ def main():
     script, style = "predict.py", ""
     if several:
         script, style = "predict_multitarget.py", "\\\n    --style docs/examples/string_acoustic/style.wav "
+    kind = WITH_DISCRIMINATOR if adversarial else ALONE.format(other=folder.name.removesuffix("_generator"))
     card = CARD.format(
         name=folder.name,
         what="guitar, strings or synth lead, as a style recording says" if several else NAMES[targets[0]],
@@ -233,7 +237,7 @@ def main():
         scores=score_tables(summaries, folder.name, targets),
         melody=melody_table(folder, targets),
         slices=n_slices(config) + (n_slices(config["earlier"]) if "earlier" in config else 0),
-        kind=WITH_DISCRIMINATOR if adversarial else ALONE.format(other=folder.name.removesuffix("_generator")),
+        kind=kind + (WITH_PHASE if (folder / "phase").is_dir() else ""),
         limits=LIMITS if adversarial else LIMITS_ALONE,
     )
     with storage.atomic_write(folder / "README.md") as partial:
