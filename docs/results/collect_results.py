@@ -2,7 +2,8 @@
 """Collect the pictures and recordings of a training run, for a model that ships.
 
 Of the run's output folder: the recordings (as FLAC) and the picture of the best epoch, and the animation; of the
-model's folder: the curves. With --audios, the recordings are 15 s of a piece that the model converts now.
+model's folder: the curves. With --audios, the recordings are 15 s of a piece that the model converts now, and
+recordings.png shows the first seconds.
 
 Examples:
   python docs/results/collect_results.py --model pretrained/keyboard_acoustic_2_guitar_acoustic_generator
@@ -26,7 +27,7 @@ from common import storage
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
-SECONDS = 15
+SECONDS, SECONDS_OF_PICTURE = 15, 5
 
 
 def write_flac(path, samples, rate):
@@ -55,6 +56,17 @@ def convert(model, targets, audios, piece, output):
             write_flac(output / f"prediction{suffix}.flac", *soundfile.read(converted))
 
 
+def draw(targets, output):
+    """Draw the beginning of the recordings: the input, and of each target the true one and the prediction."""
+    recordings = ["input=input.flac"]
+    for target in targets:
+        suffix = f"_{target}" if len(targets) > 1 else ""
+        recordings += [f"{target}=target{suffix}.flac", f"{target}, predicted=prediction{suffix}.flac"]
+    script = REPOSITORY / "docs" / "examples" / "draw_spectrograms.py"
+    words = ["--output", "recordings.png", "--seconds", str(SECONDS_OF_PICTURE), *recordings]
+    subprocess.run([sys.executable, script, *words], cwd=output, check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=Path, help="folder of a model that ship_model.py wrote")
@@ -79,6 +91,7 @@ def main():
     if arguments.audios:
         targets = config["target"] if isinstance(config["target"], list) else [config["target"]]
         convert(arguments.model.resolve(), targets, arguments.audios, arguments.piece, output)
+        draw(targets, output)
     for path in (arguments.samples / "prediction.gif", epoch / "spectrogram.png", *arguments.model.glob("plots/*.png")):
         shutil.copy(path, output)
     print(f"{output}: {sum(path.stat().st_size for path in output.iterdir()) / 1e6:.1f} MB")
