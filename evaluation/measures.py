@@ -112,7 +112,6 @@ METRICS = {
         3,
         "share of the fast changes over time that repeats every 32 frames, above that of the target: a checkerboard of "
         "the network, which the texture counts as texture",
-        ideal=0.0,
     ),
     "pitch_f_measure": Metric(
         "pitches kept (F-measure)",

@@ -20,7 +20,9 @@ import soundfile
 from conftest import REPOSITORY
 
 WEB = REPOSITORY / "web"
-MODEL, STYLE_MODEL = "keyboard_acoustic_2_guitar_acoustic", "keyboard_acoustic_2_any"
+# One without and one with a discriminator: the page converts the latter's on the finer grid.
+MODEL, STYLE_MODEL = "keyboard_acoustic_2_guitar_acoustic_generator", "keyboard_acoustic_2_any"
+LABEL = "guitar (without a discriminator)"
 OFFLINE = ("EAI_AGAIN", "ENOTFOUND", "ENOTCACHED", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH")
 
 

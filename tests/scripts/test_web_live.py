@@ -128,5 +128,5 @@ def test_the_microphone_can_be_recorded_and_converted(page, browser):
     browser.find_element("id", "record").click()
     assert built_page.converted(browser)[1] == ""
     samples, _, name = built_page.download(browser)
-    assert name == "Recording of the microphone as guitar.wav"
+    assert name == f"Recording of the microphone as {built_page.LABEL}.wav"
     assert len(samples) > 10_000

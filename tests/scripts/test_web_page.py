@@ -18,8 +18,8 @@ TOLERANCE = 1e-3
 
 
 def assert_alike(samples, expected):
-    """Assert that two results differ by less than 1% of the signal (root mean square)."""
-    assert np.sqrt(np.mean((samples - expected) ** 2)) < 0.01 * np.sqrt(np.mean(expected**2))
+    """Assert that two results differ by less than 2% of the signal (root mean square)."""
+    assert np.sqrt(np.mean((samples - expected) ** 2)) < 0.02 * np.sqrt(np.mean(expected**2))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,8 @@ def test_a_conversion_is_that_of_predict(browser, address, clips, tmp_path, name
     status, error = built_page.give(browser, clips / name)
     assert (status.startswith("Done: 4.0 s, "), error) == (True, "")
     samples, rate, file_name = built_page.download(browser)
-    assert (rate, file_name) == (soundfile.info(clips / name).samplerate, f"{name[:-4].rstrip('.')} as guitar.wav")
+    expected_name = f"{name[:-4].rstrip('.')} as {built_page.LABEL}.wav"
+    assert (rate, file_name) == (soundfile.info(clips / name).samplerate, expected_name)
     expected = convert_here(clips / name, tmp_path / "out.wav", "--interleave", str(interleave).lower())
     assert samples.shape == expected.shape
     assert np.abs(expected).max() > 0.05
@@ -151,7 +152,7 @@ def test_the_hosted_page_loads_its_own_files_alone_and_one_model(page, browser):
         open_page(browser, address)
         browser.find_element("id", "example").click()
         assert built_page.converted(browser)[1] == ""
-        assert built_page.download(browser)[2] == "Example: a keyboard as guitar.wav"
+        assert built_page.download(browser)[2] == f"Example: a keyboard as {built_page.LABEL}.wav"
         model = f"{built_page.MODEL}.onnx"
         names = {path.lstrip("/") or "index.html" for path in asked}
         assert names == {
