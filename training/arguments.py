@@ -17,6 +17,7 @@ SCHEDULES = ("constant", "cosine")
 SELECTIONS = ("gen_mae", "sound")
 # Flags that need a discriminator.
 ADVERSARIAL_FLAGS = ("disc_lr", "disc_filters", "l1_weight", "feature_matching", "r1")
+_WEIGHT = {"type": cli.non_negative_float, "metavar": "W"}  # of a term of a loss
 # Flags that do not describe a run, and that its config.json leaves out.
 _NOT_RECORDED = ("restart", "findlr", "findlr_start", "findlr_end", "findlr_steps", "defaults")
 
@@ -117,15 +118,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--select", choices=SELECTIONS, default="gen_mae", help="validation measure that decides which epoch is best")
     add(
         "--linear_weight",
-        type=cli.non_negative_float,
-        metavar="W",
+        **_WEIGHT,
         default=PAPER.linear,
         help="weight of the error of linear magnitudes, in which loud parts count, in the generator's loss",
     )
     add(
         "--mean_weight",
-        type=cli.non_negative_float,
-        metavar="W",
+        **_WEIGHT,
         default=PAPER.mean,
         help="weight of the error that all slices of a batch share, in the generator's loss: levels, checkerboards",
     )
@@ -162,7 +161,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_phase_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a phase that a generator predicts beside the magnitude."""
-    add, weight = parser.add_argument, {"type": cli.non_negative_float, "metavar": "W"}
+    add = parser.add_argument
     add(
         "--phase",
         choices=("none", *PHASES_AS_CHANNELS),
@@ -170,11 +169,14 @@ def add_phase_arguments(parser: argparse.ArgumentParser) -> None:
         help="also predict the phase, as further channels, from slices that hold phases",
     )
     add(
-        "--phase_weight", **weight, default=PAPER.phase, help="weight of the error of the phase in the generator's loss"
+        "--phase_weight",
+        **_WEIGHT,
+        default=PAPER.phase,
+        help="weight of the error of the phase in the generator's loss",
     )
     add(
         "--consistency_weight",
-        **weight,
+        **_WEIGHT,
         default=PAPER.consistency,
         help="weight of the inconsistency of magnitude and phase in the generator's loss",
     )
@@ -182,15 +184,15 @@ def add_phase_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_adversarial_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the losses and of the discriminator that the scripts with a discriminator share."""
-    add, weight = parser.add_argument, {"type": cli.non_negative_float, "metavar": "W"}
+    add = parser.add_argument
     add(
         "--disc_filters",
         type=cli.positive_int,
         help="filters of the discriminator's first layer (default: --base_filters)",
     )
-    add("--l1_weight", **weight, default=PAPER.l1, help="weight of the mean absolute error in the generator's loss")
-    add("--feature_matching", **weight, default=PAPER.feature_matching, help="weight of the discriminator's features")
-    add("--r1", **weight, default=PAPER.r1, help="weight of the discriminator's gradient penalty on real pairs")
+    add("--l1_weight", **_WEIGHT, default=PAPER.l1, help="weight of the mean absolute error in the generator's loss")
+    add("--feature_matching", **_WEIGHT, default=PAPER.feature_matching, help="weight of the discriminator's features")
+    add("--r1", **_WEIGHT, default=PAPER.r1, help="weight of the discriminator's gradient penalty on real pairs")
 
 
 def check_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:

@@ -74,10 +74,7 @@ def adversarial_steps(
         gen_loss, gen_mae = generator_loss(fake.logits, target, generated, weights.l1)
         if weights.feature_matching:
             gen_loss += weights.feature_matching * feature_matching_loss(real.features, fake.features)
-        if weights.linear:
-            gen_loss += weights.linear * linear_loss(target, generated)
-        if weights.mean:
-            gen_loss += weights.mean * mean_loss(target, generated)
+        gen_loss += _further_terms(target, generated, weights)
         if of_phase:
             gen_loss += phase_loss
         metrics = {"gen_mae": gen_mae, "gen_loss": gen_loss, "disc_loss": disc_loss} | of_phase
@@ -125,11 +122,8 @@ def generator_steps(
             generated = generator(inputs, training=True)
             of_phase, phase_loss = terms(batch[0], target, generated)
             target, generated = phase_terms.magnitude(target), phase_terms.magnitude(generated)
-            loss = gen_mae = l1_loss(target, generated)
-            if weights.linear:
-                loss += weights.linear / PAPER.l1 * linear_loss(target, generated)
-            if weights.mean:
-                loss += weights.mean / PAPER.l1 * mean_loss(target, generated)
+            gen_mae = l1_loss(target, generated)
+            loss = gen_mae + _further_terms(target, generated, weights) / PAPER.l1
             if of_phase:
                 loss += phase_loss / PAPER.l1
             scaled = scale_loss(optimizers["generator"], loss)
@@ -188,6 +182,12 @@ def make_target_errors(targets: Sequence[str]) -> Measure:
         return {f"gen_mae_{name}": (totals[index], counts[index]) for index, name in enumerate(targets)}
 
     return measure
+
+
+def _further_terms(target: tf.Tensor, generated: tf.Tensor, weights: LossWeights) -> tf.Tensor | float:
+    """Sum the weighted terms that a generator's loss may have with and without a discriminator; 0 if it has none."""
+    terms = {linear_loss: weights.linear, mean_loss: weights.mean}
+    return sum((weight * loss(target, generated) for loss, weight in terms.items() if weight), 0.0)
 
 
 def _measured(measure: Measure | None, target: tf.Tensor, generated: tf.Tensor, integers: tuple) -> Metrics:
