@@ -159,10 +159,10 @@ was trained with a discriminator, and sounds less smoothed."""
 LIMITS = """* **The texture is that of the instrument, not that of the recording.** A discriminator brings back what
   an error alone smooths away. What is random in the target comes out as another random texture, which raises the MAE.
 * **Noise.** There is some noise between partials, and where the input is silent or reverberates.
-* **The level** is wrong by up to 3 dB in some octaves.
+* **The level** is wrong by 1 to 4 dB in some octaves (table above).
 """
 LIMITS_ALONE = """* **It sounds smoothed.** A mean absolute error prefers a smooth average to a realistic texture.
-* **It is too quiet** in most octaves.
+* **It is too quiet**, by up to 4.5 dB, in all or in the lowest and the highest octaves (table above).
 """
 
 CARD = """# {name}
