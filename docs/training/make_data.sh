@@ -8,8 +8,8 @@
 # recordings have effects; the targets never have. The audio of a rendering is removed once its slices are there, unless
 # KEEP_AUDIO=1.
 #
-# TARGETS=csound makes the targets of csound-soundfont instead, those of the shipped models. EVERY=2 takes every second
-# piece only; the test pieces are the same.
+# RENDERINGS=1 makes the data of the shipped models. TARGETS=csound makes the targets of csound-soundfont instead, those of
+# the models before them. EVERY=2 takes half of the pieces, and half of the ways; the test pieces are the same.
 #
 # Finished files are skipped, so the script can be stopped and run again; a larger RENDERINGS adds to what is there. It
 # needs libfluidsynth3 and five SoundFonts: Debian's csound-soundfont, fluid-soundfont-gm, fluidr3mono-gm-soundfont and
@@ -59,8 +59,9 @@ choose_way() {
     read -r -a words <<<"${ways[(10#$2 + 12 * $1 + 5 * ($1 / 2)) % 24]}"
 }
 needed=" 0 3 8 11 " # presets of the targets and of the tests, and those of the renderings that are made
+groups=({00..23})   # of pieces
 for ((pass = 0; pass < passes; pass++)); do
-    for group in {00..11}; do
+    for group in "${groups[@]}"; do
         choose_way "$pass" "$group"
         needed+="${words[0]} "
     done
@@ -107,10 +108,10 @@ if [ ! -d "$work/midi" ]; then
         piece=$(basename "${file#./}")
         folder=test
         if [ $((number % 10)) != 9 ]; then
-            folder=$(printf '%02d' $((number % 12)))
-            mkdir -p "$work/midi.partial/$folder"
+            folder=$(printf '%02d' $((number % 24)))
         fi
         if [ $folder = test ] || [ $((number / 12 % every)) = 0 ]; then
+            mkdir -p "$work/midi.partial/$folder"
             cp "$midi/$file" "$work/midi.partial/$folder/$piece"
         fi
         number=$((number + 1))
@@ -131,10 +132,11 @@ dataset() {
     [ "${KEEP_AUDIO:-0}" = 1 ] || rm -r "$work/$1/audios"
 }
 for ((pass = 0; pass < passes; pass++)); do
-    for group in "$work"/midi/[01]*; do
+    for group in "$work"/midi/[0-2]*; do
         group=$(basename "$group")
         choose_way "$pass" "$group"
-        if (((10#$group + pass) % 2)); then words+=(--effects all=0.3 room=0.5 --seed "$pass"); fi
+        half=$((10#$group / 12))
+        if (((10#$group + half + pass) % 2)); then words+=(--effects all=0.3 room=0.5 --seed $((pass + half))); fi
         dataset "train/$(printf '%02d' "$pass")-$group" "$group" "${words[@]}"
     done
 done

@@ -32,7 +32,8 @@ read -r -a test <<<"${TEST:-$work/test/3 $work/test/8 $work/test/11 $work/test/1
 common=(--dataset_path "${data[@]}" --origin keyboard_acoustic --base_filters "${FILTERS:-16}"
     --precision "${PRECISION:-mixed_bfloat16}" --schedule cosine --ema 0.999 --augment --validation_split 0.04
     --checkpoint_minutes 5)
-alone=(--epochs "${EPOCHS:-12}" "${common[@]}")
+# The weights and the rates: README.md has what was tried.
+alone=(--epochs "${EPOCHS:-12}" "${common[@]}" --mean_weight 300 --linear_weight 3)
 
 # The start of all of them: much of what each has to learn is what keyboards have in common.
 if [ -z "${ALONE:-}" ]; then
@@ -44,9 +45,8 @@ folders=(--batch_size 4 --dropout 0 --models_path "$work/models" --output_path "
 
 for target in "${targets[@]}"; do
     name=keyboard_acoustic_2_$target
-    # The rates, and the weight of the error: README.md has what was tried.
     disc=("${common[@]}" "${folders[@]}" --init_from "${ALONE:-$work/models}/${name}_generator" --select sound
-        --gen_lr 2e-4 --disc_lr 2e-4 --mean_weight 2000 --epochs "${DISC_EPOCHS:-30}"
+        --gen_lr 2e-4 --disc_lr 1e-4 --mean_weight 2000 --linear_weight 3 --epochs "${DISC_EPOCHS:-30}"
         --steps_per_epoch "${DISC_STEPS:-2600}")
     generator=("${alone[@]}" "${folders[@]}" --steps_per_epoch "${STEPS:-2600}")
     if [ "$target" = any ]; then
