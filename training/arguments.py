@@ -128,6 +128,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=PAPER.mean,
         help="weight of the error that all slices of a batch share, in the generator's loss: levels, checkerboards",
     )
+    add(
+        "--level_weight",
+        **_WEIGHT,
+        default=PAPER.level,
+        help="weight of the error of the levels of octaves, in the generator's loss",
+    )
     add("--init_from", help="folder or name of a model that gives the initial weights")
     add("--dropout", type=cli.fraction, default=0.5, help="dropout rate of the decoder's first three layers")
     add("--augment", action="store_true", help="change level, spectrum and noise floor of the sources at random")
@@ -230,7 +236,7 @@ def check_channels(parser: cli.ArgumentParser, arguments: argparse.Namespace) ->
 
 def check_phase_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End train_phase.py with one line if flags are given that are about magnitudes, or instruments do not fit."""
-    for flag in ("linear_weight", "mean_weight", "sample_audio", "select"):
+    for flag in ("linear_weight", "mean_weight", "level_weight", "sample_audio", "select"):
         if getattr(arguments, flag) != arguments.defaults[flag]:
             parser.error(f"argument --{flag}: is not for train_phase.py")
     if arguments.balanced_upsampling and arguments.network == "compact":
@@ -254,6 +260,7 @@ def make_run_settings(arguments: argparse.Namespace) -> RunSettings:
             flags.get("phase_weight", PAPER.phase),
             flags.get("consistency_weight", PAPER.consistency),
             flags["mean_weight"],
+            flags["level_weight"],
         ),
         "phase": None if flags.get("phase", "none") == "none" else flags["phase"],
         "disc_filters": flags.get("disc_filters"),

@@ -14,6 +14,7 @@ class LossWeights(NamedTuple):
         phase: of the error of the phase, for networks that predict one.
         consistency: of the inconsistency of magnitude and phase, for networks that predict both.
         mean: of the square of the mean error at each place.
+        level: of the error of the levels of octaves.
     """
 
     l1: float = 100.0
@@ -23,6 +24,7 @@ class LossWeights(NamedTuple):
     phase: float = 10.0
     consistency: float = 0.0
     mean: float = 0.0
+    level: float = 0.0
 
 
 PAPER = LossWeights()

@@ -18,6 +18,7 @@ from losses import (
     generator_loss,
     l1_errors,
     l1_loss,
+    level_loss,
     linear_loss,
     mean_loss,
     r1_penalty,
@@ -186,7 +187,7 @@ def make_target_errors(targets: Sequence[str]) -> Measure:
 
 def _further_terms(target: tf.Tensor, generated: tf.Tensor, weights: LossWeights) -> tf.Tensor | float:
     """Sum the weighted terms that a generator's loss may have with and without a discriminator; 0 if it has none."""
-    terms = {linear_loss: weights.linear, mean_loss: weights.mean}
+    terms = {linear_loss: weights.linear, mean_loss: weights.mean, level_loss: weights.level}
     return sum((weight * loss(target, generated) for loss, weight in terms.items() if weight), 0.0)
 
 

@@ -35,7 +35,7 @@ MEASURES = {
     "notes_f": ("notes", 3),
 }
 FLAGS = ("lr", "gen_lr", "disc_lr", "schedule", "ema", "select", "batch_size", "dropout", "validation_split")
-WEIGHTS = ("l1_weight", "linear_weight", "mean_weight", "feature_matching", "r1")
+WEIGHTS = ("l1_weight", "linear_weight", "mean_weight", "level_weight", "feature_matching", "r1")
 
 
 def read_summaries(scores):
@@ -136,7 +136,7 @@ def training_table(config, folder):
     rows = {
         "script": what,
         "flags": f"`{flags_of(arguments)}`",
-        "initial weights": "a model of the first training, by its error alone, on notes of 16 kHz (`--init_from`)",
+        "initial weights": BEGINNING,
         "length": f"{len(history)} epochs of {slices_of_an_epoch(config):,} slices, {minutes:.0f} minutes on one core",
         "best epoch": f"{best['epoch']}: {score}; the unchanged input has {config['unchanged']['gen_mae_val']:.4f}",
     }
@@ -145,11 +145,11 @@ def training_table(config, folder):
     if earlier := config.get("earlier"):
         flags = flags_of(earlier["arguments"])
         rows["initial weights"] = f"those of an earlier run of {n_slices(earlier):,} slices (`earlier.csv`): `{flags}`"
-        if mixed := earlier.get("mixed"):
-            rows["initial weights"] += f"; mixed with the model of the first training (`--weight {mixed['weight']:g}`)"
+        rows["initial weights"] += f". That one began with {BEGINNING}"
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
 
 
+BEGINNING = "a model of the [runs before](../../docs/training/README.md#earlier-runs), whose targets were csound's"
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
 WITH_PHASE = """
 `phase/` has a network of the phase, for `--phase network` ([phases](../../docs/phases.md#what-helps))."""
@@ -201,15 +201,15 @@ The melody of [docs/examples](../../docs/examples/README.md), MAE:
 
 ## Limits
 
-{limits}* Above 8 kHz, it was trained for {slices:,} slices only: the initial weights knew notes of 16 kHz.
+{limits}* The instrument of its target was new to it {slices:,} slices ago.
 * Onsets of fast repetitions run together. It was trained with keyboards only.
 
 ## License
 
-MIT, like the repository. The target is from csound-soundfont (public domain), the keyboards are from FluidR3 GM,
-FluidR3Mono and MuseScore General (MIT) and csound-soundfont; the first training also had one electric piano of TimGM6mb
-(GPL 2). The pieces are from Classical Music MIDI (Bernd Krueger, CC BY-SA 3.0 DE). The weights contain none of these
-recordings.
+MIT, like the repository. {targets} from MuseScore General (MIT; its strings are CC0), the keyboards from FluidR3 GM,
+FluidR3Mono and MuseScore General (MIT) and csound-soundfont (public domain); the runs before had targets of
+csound-soundfont, and one electric piano of TimGM6mb (GPL 2). The pieces are from Classical Music MIDI (Bernd Krueger,
+CC BY-SA 3.0 DE). The weights contain none of these recordings.
 """
 
 
@@ -237,6 +237,7 @@ def main():
         scores=score_tables(summaries, folder.name, targets),
         melody=melody_table(folder, targets),
         slices=n_slices(config) + (n_slices(config["earlier"]) if "earlier" in config else 0),
+        targets="The targets are" if several else "The target is",
         kind=kind + (WITH_PHASE if (folder / "phase").is_dir() else ""),
         limits=LIMITS if adversarial else LIMITS_ALONE,
     )

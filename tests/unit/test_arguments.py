@@ -60,7 +60,9 @@ def test_what_needs_a_discriminator_is_refused_without_one(monkeypatch, capsys, 
         assert flag in one_line(capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("flag", ["--l1_weight", "--feature_matching", "--linear_weight", "--mean_weight", "--r1"])
+@pytest.mark.parametrize(
+    "flag", ["--l1_weight", "--feature_matching", "--linear_weight", "--mean_weight", "--level_weight", "--r1"]
+)
 @pytest.mark.parametrize("value", ["-1", "inf", "nan", "much"])
 def test_a_weight_is_a_number_of_at_least_0(monkeypatch, capsys, flag, value):
     with pytest.raises(SystemExit) as stop:

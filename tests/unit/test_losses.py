@@ -8,6 +8,7 @@ from losses import (
     feature_matching_loss,
     generator_loss,
     l1_loss,
+    level_loss,
     linear_loss,
     mean_loss,
     r1_penalty,
@@ -47,6 +48,35 @@ def test_the_linear_error_is_that_of_magnitudes():
     values = [float(linear_loss(images[0], image)) for image in images]
     silence = 0.25 / 256 / 0.001
     assert values == pytest.approx([0, silence / 2, silence, silence], rel=1e-4, abs=1e-6)
+
+
+def test_the_error_of_levels_is_that_of_energies():
+    rng = np.random.default_rng(0)
+    magnitude = rng.uniform(0.01, 0.02, (2, 256, 256, 1))
+
+    def value(changed):
+        target, generated = (data.to_network(data.compress_magnitude(m)) for m in (magnitude, changed))
+        return float(level_loss(target, generated))
+
+    assert value(magnitude) == 0
+    assert value(magnitude * 10**0.5) == pytest.approx(1, rel=1e-3)  # 10 dB
+    # The order within an octave and 32 frames does not count, only the energy there.
+    shuffled = magnitude.copy()
+    shuffled[:, 112:223, 32:64] = np.flip(magnitude[:, 112:223, 32:64], (1, 2))
+    assert value(shuffled) == pytest.approx(0, abs=1e-9)
+    quieter = magnitude.copy()
+    quieter[0, 112:223, 32:64] *= 10**-0.5
+    assert value(quieter) == pytest.approx(1 / (2 * 6 * 8), rel=1e-3)
+    below = magnitude.copy()
+    below[:, :3] = 0
+    assert value(below) == 0
+    # A smooth image with the right mean of log-magnitudes has too little energy.
+    beating = 10 ** rng.uniform(-3, -1, magnitude.shape)
+    smooth = np.full_like(beating, 10 ** np.log10(beating).mean())
+    images = [data.to_network(data.compress_magnitude(m)) for m in (beating, smooth)]
+    assert float(level_loss(*images)) > 0.3
+    silent = data.to_network(np.zeros((1, 256, 256, 1), np.float32))
+    assert float(level_loss(silent, silent)) == 0
 
 
 def test_the_mean_error_is_what_all_images_share():

@@ -185,7 +185,15 @@ def test_the_input_is_augmented_for_the_network_that_sees_it(dataset_path, tmp_p
 
 
 @pytest.mark.parametrize(
-    "flag", ["--linear_weight=1", "--mean_weight=1", "--select=sound", "--sample_audio=x.wav", "--balanced_upsampling"]
+    "flag",
+    [
+        "--linear_weight=1",
+        "--mean_weight=1",
+        "--level_weight=1",
+        "--select=sound",
+        "--sample_audio=x.wav",
+        "--balanced_upsampling",
+    ],
 )
 def test_flags_that_mean_nothing_here_are_refused(flag, tmp_path, call_script):
     status, _, stderr = call_script(train_phase, *train_words(Path("features"), tmp_path), flag)

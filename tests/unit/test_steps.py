@@ -7,7 +7,7 @@ import tensorflow as tf
 from conftest import OTHER, TARGET
 
 from fast_layers import BatchNormalization, Conv2D
-from losses import discriminator_loss, feature_matching_loss, linear_loss, mean_loss
+from losses import discriminator_loss, feature_matching_loss, level_loss, linear_loss, mean_loss
 from model import Discriminator, Generator, with_features
 from training import steps
 from training.loss_weights import PAPER, LossWeights
@@ -217,8 +217,9 @@ class Recorder:
 def test_each_weight_counts_in_the_loss_of_its_network():
     networks, _ = make_small()
     source, target = random_images(0), random_images(1)
-    linear, mean = (
-        float(loss(target, networks["generator"](source, training=True))) for loss in (linear_loss, mean_loss)
+    linear, mean, level = (
+        float(loss(target, networks["generator"](source, training=True)))
+        for loss in (linear_loss, mean_loss, level_loss)
     )
 
     def run(make, **weights):
@@ -230,12 +231,12 @@ def test_each_weight_counts_in_the_loss_of_its_network():
     (_, real), (_, fake) = networks["discriminator"].seen[-2:]
     assert loss == metrics["gen_loss"] == float(cross_entropy(fake, 1))
     assert disc_loss == metrics["disc_loss"] == float(discriminator_loss(real, fake))
-    metrics, (loss,), _ = run(steps.adversarial_steps, l1=10.0, linear=2.0, mean=3.0)
+    metrics, (loss,), _ = run(steps.adversarial_steps, l1=10.0, linear=2.0, mean=3.0, level=4.0)
     assert loss == metrics["gen_loss"]
-    expected = float(cross_entropy(fake, 1)) + 10 * metrics["gen_mae"] + 2 * linear + 3 * mean
+    expected = float(cross_entropy(fake, 1)) + 10 * metrics["gen_mae"] + 2 * linear + 3 * mean + 4 * level
     assert loss == pytest.approx(expected, rel=1e-6)
-    metrics, (loss,), _ = run(steps.generator_steps, linear=2.0, mean=300.0)
-    assert loss == pytest.approx(metrics["gen_mae"] + 0.02 * linear + 3 * mean, rel=1e-6)
+    metrics, (loss,), _ = run(steps.generator_steps, linear=2.0, mean=300.0, level=400.0)
+    assert loss == pytest.approx(metrics["gen_mae"] + 0.02 * linear + 3 * mean + 4 * level, rel=1e-6)
     assert run(steps.generator_steps)[1] == [metrics["gen_mae"]]
     # Each logit of this discriminator is linear in a square of its own: its gradient is the kernel.
     (layer,) = (layer for layer in networks["discriminator"].layers if layer.weights)
