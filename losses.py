@@ -1,5 +1,7 @@
 """The losses of Pix2Pix (Isola et al. 2017, arXiv:1611.07004, section 3.1) and further terms, in float32."""
 
+import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,10 +9,10 @@ import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
 import data
-from common import bands
 
 MEAN_FRAMES = 32  # the period in which `mean_loss` looks for a mean error
 LEVEL_FRAMES = 32  # of one level in `level_loss`: 0.37 s
+LEVEL_OCTAVES = tuple(150 * 2**octave for octave in range(7))  # their edges in Hz, those of the measure of levels
 LINEAR_UNIT = 1e-3  # of linear magnitudes, -60 dB of full scale: near the mean of a slice of music
 
 
@@ -149,7 +151,8 @@ def _levels(images: tf.Tensor) -> tf.Tensor:
     energy = tf.square(data.expand_magnitude(log_magnitude, tnp))
     energy = tf.reshape(energy, (-1, data.N_BINS, data.SLICE_FRAMES // LEVEL_FRAMES, LEVEL_FRAMES))
     energy = tf.reduce_mean(energy, axis=3)
-    octaves = [tf.reduce_mean(energy[:, bands.bins(*band)], axis=1) for band in bands.OCTAVES]
+    edges = [math.ceil(frequency * data.N_FFT / data.SAMPLE_RATE) for frequency in LEVEL_OCTAVES]
+    octaves = [tf.reduce_mean(energy[:, low:high], axis=1) for low, high in itertools.pairwise(edges)]
     return tf.math.log(tf.stack(octaves, axis=1) + data.AMIN**2) / np.log(10)
 
 

@@ -3,8 +3,9 @@
 #
 #   docs/examples/make_examples.sh NOTES
 #
-# NOTES is a folder with notes of the four instruments, preset 0. The files in this folder were made with notes of
-# csound-soundfont: render_notes.py --sample_rate 44100 --preset 0, programs 0, 24, 48 and 81.
+# NOTES is a folder with notes of the four instruments, preset 0. The files in this folder were made with notes of two
+# SoundFonts: render_notes.py --sample_rate 44100 --preset 0, keyboard_acoustic=0 of csound's sf_GMbank.sf2,
+# guitar_acoustic=25 string_acoustic=48 synth_lead_synthetic=81 of MuseScore_General_Full.sf2.
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: $0 NOTES" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd) root=$(cd "$(dirname "$0")/../.." && pwd) work=$(mktemp -d)

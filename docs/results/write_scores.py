@@ -34,9 +34,9 @@ INTRODUCTION = """# Scores of the shipped models
 Made by `write_scores.py` from evaluations with `evaluate.py` (phase `griffinlim_input`, without the finer grid that
 `predict.py` takes for models with a discriminator) of {pieces} pieces of Classical Music MIDI that no training used,
 {seconds:g} s of each, **with SoundFont notes, not with NSynth**. The models whose names end in `_generator` were
-trained by their mean absolute error alone, the others with a discriminator. *Earlier*: the models that these replaced
-(of *any*, 12 pieces were measured). [method.md](../method.md#evaluation) has the measures; brackets are 95% intervals.
-For texture, 1 is right, for level 0 dB; less is better elsewhere, except for pitches and notes.
+trained by their mean absolute error alone, the others with a discriminator.{earlier}
+[method.md](../method.md#evaluation) has the measures; brackets are 95% intervals. For texture, 1 is right, for level 0
+dB; less is better elsewhere, except for pitches and notes.
 """
 
 
@@ -92,7 +92,9 @@ def main():
     rows = evaluations[0][2]
     parts = [
         INTRODUCTION.format(
-            pieces=max(int(rows[0]["pieces"]) for *_, rows in evaluations), seconds=settings.get("seconds", 60)
+            pieces=max(int(rows[0]["pieces"]) for *_, rows in evaluations),
+            seconds=settings.get("seconds", 60),
+            earlier=" *Earlier*: the models that these replaced." if arguments.earlier else "",
         )
     ]
     measured = {name for *_, rows in evaluations for name in rows[0]}

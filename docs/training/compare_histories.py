@@ -50,7 +50,7 @@ def main():
             config = storage.read_json(folder / "config.json")
             if "earlier" in config:
                 columns, n_slices = read_columns(folder / "earlier.csv"), slices_of_an_epoch(config["earlier"])
-                runs.append(("first run", columns, n_slices, 0))
+                runs.append(("the run before", columns, n_slices, 0))
                 before = n_slices * len(columns["epoch"])
             runs.append(("shipped", read_columns(folder / "history.csv"), slices_of_an_epoch(config), before))
         for axis, metric in zip(axes, METRICS, strict=True):

@@ -145,11 +145,11 @@ def training_table(config, folder):
     if earlier := config.get("earlier"):
         flags = flags_of(earlier["arguments"])
         rows["initial weights"] = f"those of an earlier run of {n_slices(earlier):,} slices (`earlier.csv`): `{flags}`"
-        rows["initial weights"] += f". That one began with {BEGINNING}"
+        rows["initial weights"] += f". That one goes back to {BEGINNING}"
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
 
 
-BEGINNING = "a model of the [runs before](../../docs/training/README.md#earlier-runs), whose targets were csound's"
+BEGINNING = "a model of the [runs before](../../docs/training/earlier.md), whose targets were csound's"
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
 WITH_PHASE = """
 `phase/` has a network of the phase, for `--phase network` ([phases](../../docs/phases.md#what-helps))."""
@@ -162,7 +162,7 @@ LIMITS = """* **The texture is that of the instrument, not that of the recording
 * **The level** is wrong by 1 to 4 dB in some octaves (table above).
 """
 LIMITS_ALONE = """* **It sounds smoothed.** A mean absolute error prefers a smooth average to a realistic texture.
-* **It is too quiet**, by up to 4.5 dB, in all or in the lowest and the highest octaves (table above).
+* **It is too quiet**, by up to 5.5 dB, in all octaves (table above).
 """
 
 CARD = """# {name}
@@ -206,8 +206,8 @@ The melody of [docs/examples](../../docs/examples/README.md), MAE:
 
 ## License
 
-MIT, like the repository. {targets} from MuseScore General (MIT; its strings are CC0), the keyboards from FluidR3 GM,
-FluidR3Mono and MuseScore General (MIT) and csound-soundfont (public domain); the runs before had targets of
+MIT, like the repository. {targets} from MuseScore General (MIT; its strings are CC0), the keyboards from
+FluidR3 GM, FluidR3Mono and MuseScore General (MIT) and csound-soundfont (public domain); the runs before had targets of
 csound-soundfont, and one electric piano of TimGM6mb (GPL 2). The pieces are from Classical Music MIDI (Bernd Krueger,
 CC BY-SA 3.0 DE). The weights contain none of these recordings.
 """
