@@ -1,7 +1,5 @@
 """The losses of Pix2Pix (Isola et al. 2017, arXiv:1611.07004, section 3.1) and further terms, in float32."""
 
-import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +9,6 @@ import tensorflow.experimental.numpy as tnp
 import data
 
 MEAN_FRAMES = 32  # the period in which `mean_loss` looks for a mean error
-LEVEL_FRAMES = 32  # of one level in `level_loss`: 0.37 s
-LEVEL_OCTAVES = tuple(150 * 2**octave for octave in range(7))  # their edges in Hz, those of the measure of levels
 LINEAR_UNIT = 1e-3  # of linear magnitudes, -60 dB of full scale: near the mean of a slice of music
 
 
@@ -126,34 +122,6 @@ def mean_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
     error = tf.cast(generated, tf.float32) - tf.cast(target, tf.float32)
     periods = tf.reshape(error, (-1, data.N_BINS, data.SLICE_FRAMES // MEAN_FRAMES, MEAN_FRAMES))
     return tf.reduce_mean(tf.square(tf.reduce_mean(periods, axis=(0, 2))))
-
-
-def level_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
-    """Compute the mean square error of levels: of the energy in each octave (150 to 9600 Hz) and each 0.37 s.
-
-    An error of log-magnitudes aims at their median or mean. Where partials beat or shimmer, energy is in the peaks, so
-    that a right mean is too quiet. A definition of this project.
-
-    Args:
-        target: true images, (batch, 256, 256, 1) in [-1, 1].
-        generated: the generator's images, of the same shape and range.
-
-    Returns:
-        float32 scalar, in bel²: 1 for an error of 10 dB everywhere.
-    """
-    difference = _levels(target) - _levels(generated)
-    return tf.reduce_mean(tf.square(difference))
-
-
-def _levels(images: tf.Tensor) -> tf.Tensor:
-    """Compute levels in bel, (batch, 6, 8); silence has that of the smallest step of magnitude."""
-    log_magnitude = data.from_network(tf.cast(images, tf.float32))[..., 0]
-    energy = tf.square(data.expand_magnitude(log_magnitude, tnp))
-    energy = tf.reshape(energy, (-1, data.N_BINS, data.SLICE_FRAMES // LEVEL_FRAMES, LEVEL_FRAMES))
-    energy = tf.reduce_mean(energy, axis=3)
-    edges = [math.ceil(frequency * data.N_FFT / data.SAMPLE_RATE) for frequency in LEVEL_OCTAVES]
-    octaves = [tf.reduce_mean(energy[:, low:high], axis=1) for low, high in itertools.pairwise(edges)]
-    return tf.math.log(tf.stack(octaves, axis=1) + data.AMIN**2) / np.log(10)
 
 
 def direction_loss(target: tf.Tensor, generated: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:

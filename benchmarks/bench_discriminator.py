@@ -51,9 +51,10 @@ def load_discriminator(path, config):
     """Load the discriminator beside a generator."""
     import model
     from common.stored_generator import WEIGHTS_EXTENSION
+    from common.weights import load_weights
 
     discriminator = model.Discriminator(config["arguments"]["disc_filters"])
-    discriminator.load_weights(path / f"discriminator{WEIGHTS_EXTENSION}")
+    load_weights(discriminator, path / f"discriminator{WEIGHTS_EXTENSION}")
     return discriminator
 
 

@@ -1,4 +1,4 @@
-"""What the mean absolute error does not hear: texture and level by octave band, on validation slices.
+"""What the mean absolute error does not hear: texture and level by octave band, on validation slices and as a loss.
 
 An error that is least for the median of all that may come next prefers blur, and a blurred picture is quiet and smooth.
 The texture tells how much of the fast changes is there, the level how much of the energy (docs/method.md).
@@ -16,6 +16,7 @@ from common import bands
 SCORE = "sound"
 _DB_THAT_DOUBLE = 6.0
 _LEAST_RATIO = 1e-12
+_LEVEL_FRAMES = 32  # of one level in `level_loss`: 0.37 s
 
 
 def sound_totals(target: tf.Tensor, generated: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
@@ -64,13 +65,42 @@ def summarize(means: Mapping[str, float]) -> dict[str, float]:
     return result
 
 
+def level_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """Compute the mean square error of levels: of the energy in each octave (150 to 9600 Hz) and each 0.37 s.
+
+    An error of log-magnitudes aims at their median or mean. Where partials beat or shimmer, energy is in the peaks, so
+    that a right mean is too quiet. A definition of this project.
+
+    Args:
+        target: true images, (batch, 256, 256, 1) in [-1, 1].
+        generated: the generator's images, of the same shape and range.
+
+    Returns:
+        float32 scalar, in bel²: 1 for an error of 10 dB everywhere.
+    """
+    return tf.reduce_mean(tf.square(_levels(target) - _levels(generated)))
+
+
+def _levels(images: tf.Tensor) -> tf.Tensor:
+    """Compute levels in bel, (batch, 6, 8); silence has that of the smallest step of magnitude."""
+    energy = _energy(data.from_network(tf.cast(images, tf.float32))[..., 0])
+    energy = tf.reshape(energy, (-1, data.N_BINS, data.SLICE_FRAMES // _LEVEL_FRAMES, _LEVEL_FRAMES))
+    energy = tf.reduce_mean(energy, axis=3)
+    octaves = [tf.reduce_mean(energy[:, bands.bins(*band)], axis=1) for band in bands.OCTAVES]
+    return tf.math.log(tf.stack(octaves, axis=1) + data.AMIN**2) / math.log(10)
+
+
+def _energy(log_magnitude: tf.Tensor) -> tf.Tensor:
+    return tf.square(data.expand_magnitude(log_magnitude, tnp))
+
+
 def _sums(images: tf.Tensor) -> dict[str, tf.Tensor]:
     log_magnitude = data.from_network(tf.cast(images, tf.float32))[..., 0]  # (batch, bin, frame)
     slow = tf.nn.avg_pool1d(
         tf.transpose(log_magnitude, (0, 2, 1)), bands.TEXTURE_FRAMES, 1, "SAME"
     )  # the edges: of fewer frames
     fast = tf.square(log_magnitude - tf.transpose(slow, (0, 2, 1)))
-    energy = tf.square(data.expand_magnitude(log_magnitude, tnp))
+    energy = _energy(log_magnitude)
     result = {}
     for low, high in bands.OCTAVES:
         of_octave = bands.bins(low, high)

@@ -18,7 +18,6 @@ from losses import (
     generator_loss,
     l1_errors,
     l1_loss,
-    level_loss,
     linear_loss,
     mean_loss,
     r1_penalty,
@@ -26,7 +25,7 @@ from losses import (
 from model import with_features
 from training import phase_terms
 from training.loss_weights import PAPER, LossWeights
-from training.sound import sound_totals
+from training.sound import level_loss, sound_totals
 
 Metrics = dict[str, tf.Tensor | tuple[tf.Tensor, tf.Tensor]]
 Step = Callable[..., Metrics]

@@ -8,8 +8,8 @@
 # recordings have effects; the targets never have. The audio of a rendering is removed once its slices are there, unless
 # KEEP_AUDIO=1.
 #
-# RENDERINGS=1 makes the data of the shipped models. TARGETS=csound makes the targets of csound-soundfont instead, those of
-# the models before them. EVERY=2 takes half of the pieces, and half of the ways; the test pieces are the same.
+# RENDERINGS=1 makes the data of the shipped models. TARGETS=csound makes the targets of csound-soundfont instead, those
+# of the models before them. EVERY=2 takes half of the pieces, and half of the ways; the test pieces are the same.
 #
 # Finished files are skipped, so the script can be stopped and run again; a larger RENDERINGS adds to what is there. It
 # needs libfluidsynth3 and five SoundFonts: Debian's csound-soundfont, fluid-soundfont-gm, fluidr3mono-gm-soundfont and
@@ -58,11 +58,28 @@ ways=(
 choose_way() {
     read -r -a words <<<"${ways[(10#$2 + 12 * $1 + 5 * ($1 / 2)) % 24]}"
 }
+if [ ! -d "$work/midi" ]; then
+    mkdir -p "$work/midi.partial/test"
+    number=0
+    (cd "$midi" && find . -iname '*.mid' -o -iname '*.midi' | LC_ALL=C sort) | while read -r file; do
+        piece=$(basename "${file#./}")
+        folder=test
+        if [ $((number % 10)) != 9 ]; then
+            folder=$(printf '%02d' $((number % 24)))
+        fi
+        if [ $folder = test ] || [ $((number / 12 % every)) = 0 ]; then
+            mkdir -p "$work/midi.partial/$folder"
+            cp "$midi/$file" "$work/midi.partial/$folder/$piece"
+        fi
+        number=$((number + 1))
+    done
+    mv "$work/midi.partial" "$work/midi"
+fi
+
 needed=" 0 3 8 11 " # presets of the targets and of the tests, and those of the renderings that are made
-groups=({00..23})   # of pieces
 for ((pass = 0; pass < passes; pass++)); do
-    for group in "${groups[@]}"; do
-        choose_way "$pass" "$group"
+    for group in "$work"/midi/[0-2]*; do
+        choose_way "$pass" "$(basename "$group")"
         needed+="${words[0]} "
     done
 done
@@ -100,24 +117,6 @@ notes 19 "$muse" keyboard_acoustic=3
 notes 20 "$muse" keyboard_acoustic=8:0
 # The unseen piano. No model is trained with it, nor with csound's pianos, which have recordings in common with it.
 notes 11 "$tim" keyboard_acoustic=0
-
-if [ ! -d "$work/midi" ]; then
-    mkdir -p "$work/midi.partial/test"
-    number=0
-    (cd "$midi" && find . -iname '*.mid' -o -iname '*.midi' | LC_ALL=C sort) | while read -r file; do
-        piece=$(basename "${file#./}")
-        folder=test
-        if [ $((number % 10)) != 9 ]; then
-            folder=$(printf '%02d' $((number % 24)))
-        fi
-        if [ $folder = test ] || [ $((number / 12 % every)) = 0 ]; then
-            mkdir -p "$work/midi.partial/$folder"
-            cp "$midi/$file" "$work/midi.partial/$folder/$piece"
-        fi
-        number=$((number + 1))
-    done
-    mv "$work/midi.partial" "$work/midi"
-fi
 
 # folder below $work, MIDI files, preset of the keyboard, how it is played
 audio() {

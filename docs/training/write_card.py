@@ -126,6 +126,7 @@ def training_table(config, folder):
         history = list(csv.DictReader(file))
     best = history[config["training"]["best_epoch"] - 1]
     minutes = sum(float(row["seconds"]) for row in history) / 60
+    epochs = "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
     script = "train_multitarget.py" if config["model"]["n_inputs"] == 2 else "train.py"
     what = f"`{script}`: a U-Net against a PatchGAN discriminator"
     score = f"`gen_mae_val` {float(best['gen_mae_val']):.4f}"
@@ -137,7 +138,7 @@ def training_table(config, folder):
         "script": what,
         "flags": f"`{flags_of(arguments)}`",
         "initial weights": BEGINNING,
-        "length": f"{len(history)} epochs of {slices_of_an_epoch(config):,} slices, {minutes:.0f} minutes on one core",
+        "length": f"{epochs} of {slices_of_an_epoch(config):,} slices, {minutes:.0f} minutes on one core",
         "best epoch": f"{best['epoch']}: {score}; the unchanged input has {config['unchanged']['gen_mae_val']:.4f}",
     }
     if mixed := config.get("mixed"):
@@ -201,7 +202,7 @@ The melody of [docs/examples](../../docs/examples/README.md), MAE:
 
 ## Limits
 
-{limits}* The instrument of its target was new to it {slices:,} slices ago.
+{limits}* It has learned the instrument of its target from fewer than 25,000 slices.
 * Onsets of fast repetitions run together. It was trained with keyboards only.
 
 ## License
@@ -236,7 +237,6 @@ def main():
         training=training_table(config, folder),
         scores=score_tables(summaries, folder.name, targets),
         melody=melody_table(folder, targets),
-        slices=n_slices(config) + (n_slices(config["earlier"]) if "earlier" in config else 0),
         targets="The targets are" if several else "The target is",
         kind=kind + (WITH_PHASE if (folder / "phase").is_dir() else ""),
         limits=LIMITS if adversarial else LIMITS_ALONE,

@@ -8,11 +8,11 @@ from losses import (
     feature_matching_loss,
     generator_loss,
     l1_loss,
-    level_loss,
     linear_loss,
     mean_loss,
     r1_penalty,
 )
+from training.sound import level_loss
 
 
 def test_losses_have_their_values():

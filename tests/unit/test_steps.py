@@ -7,11 +7,12 @@ import tensorflow as tf
 from conftest import OTHER, TARGET
 
 from fast_layers import BatchNormalization, Conv2D
-from losses import discriminator_loss, feature_matching_loss, level_loss, linear_loss, mean_loss
+from losses import discriminator_loss, feature_matching_loss, linear_loss, mean_loss
 from model import Discriminator, Generator, with_features
 from training import steps
 from training.loss_weights import PAPER, LossWeights
 from training.optimizers import make_optimizer
+from training.sound import level_loss
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 EVERYTHING = LossWeights(l1=50.0, feature_matching=10.0, linear=1.0, r1=1.0)
