@@ -111,6 +111,7 @@ def Discriminator(
     by_matmul: bool = False,
     sync_norm: bool = False,
     n_channels: tuple[int, int] = (1, 1),
+    with_style: bool = False,
 ) -> keras.Model:
     """Build the PatchGAN (Isola et al. 2017, appendix 6.1.2), which judges patches of (source, target).
 
@@ -119,31 +120,31 @@ def Discriminator(
         dtype: a Keras precision such as "mixed_float16". The logits are always float32.
         by_matmul: as in `Generator`.
         sync_norm: as in `Generator`.
-        n_channels: channels of the source, and of the target.
+        n_channels: channels of the source and of a style, and of the target.
+        with_style: whether it also sees the style that the generator was given.
 
     Returns:
-        Model of [source, target], both (batch, 256, 256, 1) in [-1, 1], to logits (batch, 16, 16, 1).
+        Model of [source, target] or [source, target, style], each (batch, 256, 256, 1) in [-1, 1], to logits
+        (batch, 16, 16, 1).
     """
     options = {"random_init": True, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
-    source, target = (
-        keras.Input((*data.SLICE_SHAPE[:2], channels), name=name)
-        for name, channels in zip(("source", "target"), n_channels, strict=True)
-    )
-    x = layers.Concatenate(dtype=dtype)([source, target])  # (batch, 256, 256, 2)
+    seen = {"source": n_channels[0], "target": n_channels[1], **({"style": n_channels[0]} if with_style else {})}
+    inputs = [keras.Input((*data.SLICE_SHAPE[:2], channels), name=name) for name, channels in seen.items()]
+    x = layers.Concatenate(dtype=dtype)(inputs)  # (batch, 256, 256, 2)
     x = _downsample(x, "down1", base_filters, False, options)  # (batch, 128, 128, 64)
     x = _downsample(x, "down2", base_filters * 2, True, options)  # (batch, 64, 64, 128)
     x = _downsample(x, "down3", base_filters * 4, True, options)  # (batch, 32, 32, 256)
     x = _downsample(x, "down4", base_filters * 8, True, options)  # (batch, 16, 16, 512)
     x = _convolution(Conv2D, "last", 1, options, strides=1, use_bias=True)(x)
     x = layers.Activation("linear", name="logits", dtype="float32")(x)  # (batch, 16, 16, 1)
-    return keras.Model([source, target], x, name="discriminator")
+    return keras.Model(inputs, x, name="discriminator")
 
 
 def with_features(discriminator: keras.Model) -> keras.Model:
     """Make a model of a discriminator's layers that also returns its features.
 
     Returns:
-        Model of [source, target] to a list: the logits, and the output of each layer that is normalized, after its
+        Model of the same images to a list: the logits, and the output of each layer that is normalized, after its
         activation: for `base_filters` 64 (batch, 64, 64, 128), (batch, 32, 32, 256) and (batch, 16, 16, 512).
     """
     normalized = [

@@ -2,9 +2,9 @@
 """Train one Pix2Pix for several target instruments: a slice of other music, the style, selects the target.
 
 The generator sees the source and a style: a slice of another piece, played by the target instrument. The discriminator
-sees source and target, as in train.py. Each epoch has equally many slices of all pairs of an origin and a target. The
-model's folder is <models_path>/<origin>_2_any/, or any_2_any/ with several origins; its name ends in _generator without
-a discriminator (--generator_alone).
+sees source and target, as in train.py, and with --disc_style also the style. Each epoch has equally many slices of all
+pairs of an origin and a target. The model's folder is <models_path>/<origin>_2_any/, or any_2_any/ with several
+origins; its name ends in _generator without a discriminator (--generator_alone).
 
 Example:
   python train_multitarget.py --dataset_path features --origin keyboard_acoustic
@@ -47,6 +47,7 @@ def parse_arguments() -> argparse.Namespace:
         "--generator_alone", action="store_true", help="no discriminator: train by the mean absolute error alone"
     )
     add_adversarial_arguments(parser)
+    parser.add_argument("--disc_style", action="store_true", help="show the style to the discriminator, too")
     add_arguments(parser)
     add_phase_arguments(parser)
     arguments = parser.parse_args()
@@ -58,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(
             f"argument --target: must name another instrument than --origin {arguments.origin[0]}, or add --same"
         )
-    for flag in ADVERSARIAL_FLAGS if arguments.generator_alone else ():
+    for flag in (*ADVERSARIAL_FLAGS, "disc_style") if arguments.generator_alone else ():
         if getattr(arguments, flag) != arguments.defaults[flag]:
             parser.error(f"argument --{flag}: there is no discriminator with --generator_alone")
     arguments.gen_lr = arguments.gen_lr or arguments.lr or GEN_LR
@@ -99,7 +100,9 @@ def main() -> int:
 
     def make_networks() -> dict[str, keras.Model]:
         networks = {"generator": Generator(settings.base_filters, n_inputs=2, dropout=settings.dropout, **kind)}
-        return networks | {"discriminator": Discriminator(settings.disc_filters, **kind)} if adversarial else networks
+        if adversarial:
+            networks["discriminator"] = Discriminator(settings.disc_filters, with_style=arguments.disc_style, **kind)
+        return networks
 
     origin = arguments.origin[0] if len(arguments.origin) == 1 else "any"
     recipe = Recipe(

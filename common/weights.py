@@ -130,12 +130,14 @@ def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool) 
     first = network.get_layer("down1_conv")
     seen = [image.shape[-1] for image in network.inputs]
     if network.name == "discriminator":
-        narrow = Discriminator(first.filters)
+        n_channels = (1, 1) if plain else (seen[0], seen[1])
+        narrow = Discriminator(first.filters, n_channels=n_channels, with_style=n_inputs == 3)
     else:
         n_channels = (1, 1) if plain else (seen[0], network.outputs[0].shape[-1])
         narrow = Generator(first.filters, n_inputs, random_init=False, n_channels=n_channels)
     load_weights(narrow, path)
-    places = [start + np.arange(1 if plain else seen[0]) for start in np.cumsum([0, *seen])[:n_inputs]]
+    starts = np.cumsum([0, *seen])[:n_inputs]
+    places = [start + np.arange(1 if plain else count) for start, count in zip(starts, seen, strict=False)]
     for variable, loaded in zip(network.weights, narrow.weights, strict=True):
         if variable.shape == loaded.shape:
             variable.assign(loaded)

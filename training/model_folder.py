@@ -99,7 +99,7 @@ def find_initial(model: str, names: Iterable[str], n_inputs: int, phase: str | N
     path, names = pretrained.find(model, flag="--init_from"), list(names)
     if not (path / f"{names[0]}{WEIGHTS_EXTENSION}").is_file():
         raise UserError(f"--init_from {model} is no model's folder; it must hold {names[0]}{WEIGHTS_EXTENSION}")
-    stored = _read_model(path)
+    stored = _read_config(path).get("model", {})
     if stored.get("phase") not in (None, phase):
         raise UserError(f"--init_from {model} is a model of --phase {stored['phase']}, not of {phase or 'none'}")
     for name in names:
@@ -118,7 +118,8 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
     Raises:
         UserError: if they do not fit.
     """
-    stored = _read_model(path)
+    config = _read_config(path)
+    stored, with_style = config.get("model", {}), config.get("arguments", {}).get("disc_style", False)
     for name, network in networks.items():
         weights = path / f"{name}{WEIGHTS_EXTENSION}"
         if not weights.is_file():
@@ -128,9 +129,16 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
             continue
         n_seen = [image.shape[-1] for image in network.inputs]
         plain = "phase" not in stored and n_seen[0] > 1
-        if name == "discriminator":
-            _check_width(path, network, weights, 2 if plain else sum(n_seen))
-        n_inputs = 1 if name == "generator" and stored.get("n_inputs") == 1 else len(n_seen)
+        n_inputs = len(n_seen)
+        if name == "generator" and stored.get("n_inputs") == 1:
+            n_inputs = 1
+        elif name == "discriminator":
+            if with_style and n_inputs == 2:
+                raise UserError(f"--init_from {path} has a discriminator that sees the style: add --disc_style")
+            if not with_style and n_inputs == 3:
+                print(f"--init_from {path} has a discriminator that does not see the style: those filters are random")
+            n_inputs = 3 if with_style else 2
+            _check_width(path, network, weights, n_inputs if plain else sum(n_seen[:n_inputs]))
         if plain or n_inputs < len(n_seen):
             load_narrower(network, weights, n_inputs, plain)
         else:
@@ -158,10 +166,10 @@ def _check_width(path: Path, discriminator: keras.Model, weights: Path, n_seen: 
         )
 
 
-def _read_model(path: Path) -> dict[str, Any]:
-    """Read what the configuration of a model's folder says of the network; nothing if there is none."""
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read the configuration of a model's folder; nothing if there is none."""
     config_path = path / CONFIG_NAME
-    return storage.read_json(config_path).get("model", {}) if config_path.is_file() else {}
+    return storage.read_json(config_path) if config_path.is_file() else {}
 
 
 def _check_same_run(

@@ -67,8 +67,7 @@ def adversarial_steps(
     def losses(batch: tuple, training: bool) -> tuple[Metrics, tf.Tensor, tf.Tensor, tuple]:
         inputs, target, integers = split(batch)
         generated = generator(inputs, training=training)
-        source = inputs[0] if isinstance(inputs, list) else inputs  # the discriminator never sees the style
-        real, fake, disc_loss = judge_both(source, target, phase_terms.of_unit_length(generated), training)
+        real, fake, disc_loss = judge_both(inputs, target, phase_terms.of_unit_length(generated), training)
         of_phase, phase_loss = terms(batch[0], target, generated)
         target, generated = phase_terms.magnitude(target), phase_terms.magnitude(generated)
         gen_loss, gen_mae = generator_loss(fake.logits, target, generated, weights.l1)
@@ -155,9 +154,8 @@ def discriminator_step(networks: Networks, optimizers: Optimizers, weights: Loss
     def train_step(*batch: tf.Tensor) -> Metrics:
         inputs, target, _ = split(batch)
         generated = generator(inputs, training=True)  # normalized over the batch, as in the joint training
-        source = inputs[0] if isinstance(inputs, list) else inputs
         with tf.GradientTape() as tape:
-            *_, disc_loss = judge_both(source, target, phase_terms.of_unit_length(generated), True)
+            *_, disc_loss = judge_both(inputs, target, phase_terms.of_unit_length(generated), True)
             scaled = scale_loss(optimizers["discriminator"], disc_loss)
         update(discriminator, optimizers["discriminator"], tape, scaled)
         return {"disc_loss": disc_loss}
@@ -207,26 +205,32 @@ def _make_split(generator: keras.Model) -> Callable[[tuple], tuple]:
 
 def _make_judge(
     discriminator: keras.Model, optimizer: keras.optimizers.Optimizer, weights: LossWeights
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, bool], tuple[Judgment, Judgment, tf.Tensor]]:
-    """Make a function that runs a discriminator on real and on generated pairs, and computes its loss."""
-    network = with_features(discriminator) if weights.feature_matching else discriminator
+) -> Callable[[tf.Tensor | list[tf.Tensor], tf.Tensor, tf.Tensor, bool], tuple[Judgment, Judgment, tf.Tensor]]:
+    """Make a function that runs a discriminator on real and on generated images, and computes its loss.
 
-    def judge(source: tf.Tensor, image: tf.Tensor, training: bool) -> Judgment:
-        outputs = network([source, image], training=training)
+    It takes the generator's inputs: the source, or a list of the source and a style, which is for a discriminator that
+    sees it.
+    """
+    network = with_features(discriminator) if weights.feature_matching else discriminator
+    n_inputs = len(discriminator.inputs)
+
+    def judge(inputs: tf.Tensor | list[tf.Tensor], image: tf.Tensor, training: bool) -> Judgment:
+        source, *style = inputs if isinstance(inputs, list) else [inputs]
+        outputs = network([source, image, *style][:n_inputs], training=training)
         return Judgment(outputs[0], outputs[1:]) if weights.feature_matching else Judgment(outputs, [])
 
     def judge_both(
-        source: tf.Tensor, target: tf.Tensor, generated: tf.Tensor, training: bool
+        inputs: tf.Tensor | list[tf.Tensor], target: tf.Tensor, generated: tf.Tensor, training: bool
     ) -> tuple[Judgment, Judgment, tf.Tensor]:
         if not weights.r1:
-            real, fake = judge(source, target, training), judge(source, generated, training)
+            real, fake = judge(inputs, target, training), judge(inputs, generated, training)
             return real, fake, discriminator_loss(real.logits, fake.logits)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(target)
-            real = judge(source, target, training)
+            real = judge(inputs, target, training)
             signed = tf.reduce_sum(real.logits * _random_signs(real.logits, optimizer.iterations))
         penalty = r1_penalty(tape.gradient(signed, target), tf.size(real.logits))
-        fake = judge(source, generated, training)
+        fake = judge(inputs, generated, training)
         return real, fake, discriminator_loss(real.logits, fake.logits) + weights.r1 * penalty
 
     return judge_both

@@ -25,7 +25,8 @@ import train_generator
 import train_multitarget
 from common.cli import UserError
 from common.weights import load_generator, save_model
-from model import Generator
+from model import Discriminator, Generator
+from training import model_folder
 from training.checkpoints import find_latest
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
@@ -149,6 +150,18 @@ def test_a_run_with_styles_begins_with_a_model_that_knows_none(call_script, data
     assert 0.01 < kernel[:, :, 1:].numpy().std() < 0.03  # drawn, as the paper does
     for ours, theirs in zip(rest, first_rest, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-7)
+
+
+def test_a_discriminator_may_see_the_style(call_script, dataset_path, tmp_path):
+    words = (*train_arguments(dataset_path, tmp_path, epochs=1, steps_per_epoch=2), "--target", OTHER, TARGET)
+    status, _, stderr = call_script(train_multitarget, *words, "--disc_style")
+    assert status == 0, stderr
+    folder = tmp_path / "models" / f"{ORIGIN}_2_any"
+    assert read_json(folder / "config.json")["arguments"]["disc_style"] is True
+    model_folder.load_initial(folder, {"discriminator": Discriminator(4, with_style=True)})
+    status, _, stderr = call_script(train_multitarget, *words)
+    assert (status, "disc_style was True, is False" in one_line(stderr)) == (2, True)
+    assert call_script(train_multitarget, *words, "--disc_style")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,20 @@ def test_starts_and_weights_of_styles_are_finite_and_not_negative(monkeypatch, c
     assert flag in one_line(capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("flag", ["--disc_lr", "--disc_filters", "--l1_weight", "--feature_matching", "--r1"])
-def test_what_needs_a_discriminator_is_refused_without_one(monkeypatch, capsys, flag):
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--disc_lr", "3"),
+        ("--disc_filters", "3"),
+        ("--l1_weight", "3"),
+        ("--feature_matching", "3"),
+        ("--r1", "3"),
+        ("--disc_style", None),
+    ],
+)
+def test_what_needs_a_discriminator_is_refused_without_one(monkeypatch, capsys, flag, value):
     for name, alone in (("train_generator", {}), ("train_multitarget", {"--generator_alone": None})):
-        words = {**TRAINING, **alone, flag: "3"}
+        words = {**TRAINING, **alone, flag: value}
         with pytest.raises(SystemExit) as stop:
             parse(monkeypatch, name, words)
         assert stop.value.code == 2

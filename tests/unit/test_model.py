@@ -25,6 +25,10 @@ def test_shapes_and_ranges_of_the_networks():
     assert np.abs(generated).max() <= 1
     assert Generator(4, n_inputs=2)([images, images]).shape == (2, 256, 256, 1)
     assert Discriminator(4)([images, generated.numpy()]).shape == (2, 16, 16, 1)
+    judge = Discriminator(4, with_style=True)
+    logits, others = (judge([images, generated.numpy(), style]) for style in (images, -images))
+    assert logits.shape == (2, 16, 16, 1)
+    assert np.abs(logits - others).max() > 0
 
 
 @pytest.mark.slow

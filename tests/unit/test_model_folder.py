@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.cli import UserError
@@ -122,3 +123,26 @@ def test_initial_weights_are_of_a_discriminator_of_the_same_width(tmp_path, filt
         UserError, match=f"--init_from .* of {filters} filters, not of 8: add --disc_filters {filters}$"
     ):
         model_folder.load_initial(tmp_path, {"discriminator": Discriminator(8)})
+
+
+def test_a_discriminator_that_sees_the_style_begins_with_one_that_does_not(tmp_path, capsys):
+    first, same = Discriminator(4), Discriminator(4, with_style=True)
+    save_model(tmp_path, {"discriminator": first}, {"model": {}})
+    drawn = same.weights[0].numpy()
+    model_folder.load_initial(tmp_path, {"discriminator": same})
+    assert "does not see the style" in capsys.readouterr().out
+    np.testing.assert_array_equal(same.weights[0][:, :, :2], first.weights[0])
+    np.testing.assert_array_equal(same.weights[0][:, :, 2:], drawn[:, :, 2:])
+    for ours, theirs in zip(same.weights[1:], first.weights[1:], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("n_channels", [(1, 1), (3, 3)])
+def test_a_discriminator_that_sees_the_style_is_the_start_of_such_ones_alone(tmp_path, n_channels):
+    first, same = Discriminator(4, with_style=True), Discriminator(4, with_style=True, n_channels=n_channels)
+    save_model(tmp_path, {"discriminator": first}, {"model": {}, "arguments": {"disc_style": True}})
+    model_folder.load_initial(tmp_path, {"discriminator": same})
+    magnitudes = [0, n_channels[0], sum(n_channels)]
+    np.testing.assert_array_equal(same.weights[0].numpy()[:, :, magnitudes], first.weights[0])
+    with pytest.raises(UserError, match=r"--init_from .* sees the style: add --disc_style$"):
+        model_folder.load_initial(tmp_path, {"discriminator": Discriminator(4, n_channels=n_channels)})

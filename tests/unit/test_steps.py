@@ -78,8 +78,10 @@ class Watched:
 
 
 @pytest.mark.slow
-def test_the_discriminator_sees_source_and_target_and_the_generator_source_and_style():
-    networks = {"generator": Watched(Generator(4, n_inputs=2)), "discriminator": Watched(Discriminator(4))}
+@pytest.mark.parametrize("with_style", [False, True])
+def test_the_discriminator_sees_source_and_target_and_the_generator_source_and_style(with_style):
+    discriminator = Discriminator(4, with_style=with_style)
+    networks = {"generator": Watched(Generator(4, n_inputs=2)), "discriminator": Watched(discriminator)}
     optimizers = {name: make_optimizer(1e-3, network, "float32") for name, network in networks.items()}
     measure = steps.make_target_errors([TARGET, OTHER])
     source, style, target = (tf.random.stateless_uniform((4, 256, 256, 1), (seed, 0)) for seed in range(3))
@@ -92,8 +94,9 @@ def test_the_discriminator_sees_source_and_target_and_the_generator_source_and_s
         assert given[0] is source
         assert given[1] is style
         (real, _), (fake, _) = networks["discriminator"].seen
-        assert [tensor is expected for tensor, expected in zip(real, (source, target), strict=True)] == [True, True]
-        assert [tensor is expected for tensor, expected in zip(fake, (source, generated), strict=True)] == [True, True]
+        styles = [style] if with_style else []
+        assert all(tensor is expected for tensor, expected in zip(real, [source, target, *styles], strict=True))
+        assert all(tensor is expected for tensor, expected in zip(fake, [source, generated, *styles], strict=True))
         errors = np.abs(target - generated).mean(axis=(1, 2, 3))
         total, count = metrics[f"gen_mae_{OTHER}"]
         assert float(total) == pytest.approx(errors[[0, 2, 3]].sum(), rel=1e-5)
