@@ -138,7 +138,9 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def is_adversarial(config: Mapping[str, Any]) -> bool:
     """Tell from a model's configuration whether it was trained with a discriminator; False if it does not say."""
-    return "disc_lr" in config.get("arguments", {})  # a flag of the scripts that train one
+    arguments = config.get("arguments", {})
+    # A flag of the scripts that train a discriminator; one of them has a flag to leave it out.
+    return "disc_lr" in arguments and not arguments.get("generator_alone", False)
 
 
 def read_convolutions(stored: StoredGenerator) -> tuple[list[Convolution], list[Convolution]]:

@@ -108,10 +108,13 @@ def flags_of(arguments):
     """Render the flags of a run, without the weights that are 0 or do not apply."""
     values = {flag: arguments[flag] for flag in FLAGS if arguments.get(flag) is not None}
     values |= {flag: arguments[flag] for flag in WEIGHTS if arguments.get(flag)}
-    flags = [
+    if arguments.get("generator_alone"):  # flags that do not apply have their defaults
+        del values["disc_lr"], values["l1_weight"]
+    words = [
         f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}" for flag, value in values.items()
     ]
-    return " ".join([f"--base_filters {arguments['base_filters']}", *flags, "--augment"])
+    switches = [f"--{flag}" for flag in ("augment", "generator_alone", "disc_style") if arguments.get(flag)]
+    return " ".join([f"--base_filters {arguments['base_filters']}", *words, *switches])
 
 
 def n_slices(config):
@@ -133,7 +136,8 @@ def training_table(config, folder):
     if is_adversarial(config):
         score = f"`sound_val` {float(best['sound_val']):.3f}, {score}"
     else:
-        what = "`train_generator.py`: mean absolute error alone, no discriminator"
+        script = "train_multitarget.py --generator_alone" if config["model"]["n_inputs"] == 2 else "train_generator.py"
+        what = f"`{script}`: mean absolute error alone, no discriminator"
     rows = {
         "script": what,
         "flags": f"`{flags_of(arguments)}`",
@@ -150,7 +154,8 @@ def training_table(config, folder):
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
 
 
-BEGINNING = "a model of the [runs before](../../docs/training/earlier.md), whose targets were csound's"
+BEGINNING = "a model of the [runs before](../../docs/training/README.md#the-shipped-models)"
+SLICES = 70_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
 WITH_PHASE = """
 `phase/` has a network of the phase, for `--phase network` ([phases](../../docs/phases.md#what-helps))."""
@@ -202,7 +207,8 @@ The melody of [docs/examples](../../docs/examples/README.md), MAE:
 
 ## Limits
 
-{limits}* It has learned the instrument of its target from fewer than 25,000 slices.
+{limits}* It has learned {learned} from
+  [fewer than {slices:,} slices](../../docs/training/README.md#the-shipped-models).
 * Onsets of fast repetitions run together. It was trained with keyboards only.
 
 ## License
@@ -237,6 +243,8 @@ def main():
         training=training_table(config, folder),
         scores=score_tables(summaries, folder.name, targets),
         melody=melody_table(folder, targets),
+        learned="the instruments of its targets" if several else "the instrument of its target",
+        slices=SLICES,
         targets="The targets are" if several else "The target is",
         kind=kind + (WITH_PHASE if (folder / "phase").is_dir() else ""),
         limits=LIMITS if adversarial else LIMITS_ALONE,

@@ -102,7 +102,15 @@ def test_prediction_with_onnx_imports_no_tensorflow(tmp_path):
 
 
 @pytest.mark.parametrize("runtime", BOTH)
-@pytest.mark.parametrize(("arguments", "adversarial"), [({"disc_lr": 1e-4}, True), ({"lr": 1e-4}, False)])
+@pytest.mark.parametrize(
+    ("arguments", "adversarial"),
+    [
+        ({"disc_lr": 1e-4}, True),
+        ({"disc_lr": 1e-4, "generator_alone": False}, True),
+        ({"disc_lr": 1e-4, "generator_alone": True}, False),
+        ({"lr": 1e-4}, False),
+    ],
+)
 def test_a_model_with_a_discriminator_has_the_finer_grid_by_default(tmp_path, runtime, arguments, adversarial):
     config = {"model": {"base_filters": 1, "n_inputs": 1}, "arguments": arguments}
     save_model(tmp_path, {"generator": Generator(1)}, config)
