@@ -46,14 +46,14 @@ folders=(--batch_size 4 --dropout 0 --models_path "$work/models" --output_path "
 for target in "${targets[@]}"; do
     name=keyboard_acoustic_2_$target
     disc=("${common[@]}" "${folders[@]}" --init_from "${ALONE:-$work/models}/${name}_generator" --select sound
-        --gen_lr 2e-4 --disc_lr 1e-4 --mean_weight 2000 --linear_weight 3 --epochs "${DISC_EPOCHS:-30}"
+        --gen_lr 2e-4 --disc_lr 1e-4 --mean_weight 2000 --linear_weight 3 --level_weight 50 --epochs "${DISC_EPOCHS:-30}"
         --steps_per_epoch "${DISC_STEPS:-2600}")
     generator=("${alone[@]}" "${folders[@]}" --steps_per_epoch "${STEPS:-2600}")
     if [ "$target" = any ]; then
         instruments=(guitar_acoustic string_acoustic synth_lead_synthetic)
         [ -n "${ALONE:-}" ] || "$python" "$here/train_multitarget.py" "${generator[@]}" --generator_alone --gen_lr 1e-3 \
             --target "${instruments[@]}"
-        "$python" "$here/train_multitarget.py" "${disc[@]}" --target "${instruments[@]}"
+        "$python" "$here/train_multitarget.py" "${disc[@]}" --disc_style --target "${instruments[@]}"
     else
         [ -n "${ALONE:-}" ] || "$python" "$here/train_generator.py" "${generator[@]}" --lr 1e-3 --target "$target"
         "$python" "$here/train.py" "${disc[@]}" --target "$target"

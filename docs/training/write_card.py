@@ -155,7 +155,7 @@ def training_table(config, folder):
 
 
 BEGINNING = "a model of the [runs before](../../docs/training/README.md#the-shipped-models)"
-SLICES = 70_000  # more than any shipped model has seen of its targets, all runs together
+SLICES = 75_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
 WITH_PHASE = """
 `phase/` has a network of the phase, for `--phase network` ([phases](../../docs/phases.md#what-helps))."""
