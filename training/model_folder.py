@@ -119,7 +119,7 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
         UserError: if they do not fit.
     """
     config = _read_config(path)
-    stored, with_style = config.get("model", {}), config.get("arguments", {}).get("disc_style", False)
+    stored = config.get("model", {})
     for name, network in networks.items():
         weights = path / f"{name}{WEIGHTS_EXTENSION}"
         if not weights.is_file():
@@ -129,20 +129,35 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
             continue
         n_seen = [image.shape[-1] for image in network.inputs]
         plain = "phase" not in stored and n_seen[0] > 1
-        n_inputs = len(n_seen)
-        if name == "generator" and stored.get("n_inputs") == 1:
-            n_inputs = 1
-        elif name == "discriminator":
-            if with_style and n_inputs == 2:
-                raise UserError(f"--init_from {path} has a discriminator that sees the style: add --disc_style")
-            if not with_style and n_inputs == 3:
-                print(f"--init_from {path} has a discriminator that does not see the style: those filters are random")
-            n_inputs = 3 if with_style else 2
+        n_inputs = _count_inputs(path, name, len(n_seen), config)
+        if name == "discriminator":
             _check_width(path, network, weights, n_inputs if plain else sum(n_seen[:n_inputs]))
         if plain or n_inputs < len(n_seen):
             load_narrower(network, weights, n_inputs, plain)
         else:
             load_weights(network, weights)
+
+
+def _count_inputs(path: Path, name: str, n_inputs: int, config: Mapping[str, Any]) -> int:
+    """Count the images that a stored network takes.
+
+    Args:
+        path: the model's folder.
+        name: the network.
+        n_inputs: images that the network takes that begins with it.
+        config: the configuration of the folder.
+
+    Raises:
+        UserError: if it is a discriminator that sees a style, and the other does not.
+    """
+    if name == "generator":
+        return 1 if config.get("model", {}).get("n_inputs") == 1 else n_inputs
+    with_style = config.get("arguments", {}).get("disc_style", False)
+    if with_style and n_inputs == 2:
+        raise UserError(f"--init_from {path} has a discriminator that sees the style: add --disc_style")
+    if not with_style and n_inputs == 3:
+        print(f"--init_from {path} has a discriminator that does not see the style: those filters are random")
+    return 3 if with_style else 2
 
 
 def _check_width(path: Path, discriminator: keras.Model, weights: Path, n_seen: int) -> None:

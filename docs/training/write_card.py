@@ -130,13 +130,14 @@ def training_table(config, folder):
     best = history[config["training"]["best_epoch"] - 1]
     minutes = sum(float(row["seconds"]) for row in history) / 60
     epochs = "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
-    script = "train_multitarget.py" if config["model"]["n_inputs"] == 2 else "train.py"
-    what = f"`{script}`: a U-Net against a PatchGAN discriminator"
+    several = config["model"]["n_inputs"] == 2
     score = f"`gen_mae_val` {float(best['gen_mae_val']):.4f}"
     if is_adversarial(config):
+        script = "train_multitarget.py" if several else "train.py"
+        what = f"`{script}`: a U-Net against a PatchGAN discriminator"
         score = f"`sound_val` {float(best['sound_val']):.3f}, {score}"
     else:
-        script = "train_multitarget.py --generator_alone" if config["model"]["n_inputs"] == 2 else "train_generator.py"
+        script = "train_multitarget.py --generator_alone" if several else "train_generator.py"
         what = f"`{script}`: mean absolute error alone, no discriminator"
     rows = {
         "script": what,
@@ -165,10 +166,10 @@ was trained with a discriminator, and sounds less smoothed."""
 LIMITS = """* **The texture is that of the instrument, not that of the recording.** A discriminator brings back what
   an error alone smooths away. What is random in the target comes out as another random texture, which raises the MAE.
 * **Noise.** There is some noise between partials, and where the input is silent or reverberates.
-* **The level** is wrong by 1 to 4 dB in some octaves (table above).
+* **The level** is wrong by 1 to 5 dB in some octaves (table above).
 """
 LIMITS_ALONE = """* **It sounds smoothed.** A mean absolute error prefers a smooth average to a realistic texture.
-* **It is too quiet**, by up to 5.5 dB, in all octaves (table above).
+* **It is too quiet** in all octaves (table above).
 """
 
 CARD = """# {name}
