@@ -112,6 +112,7 @@ def Discriminator(
     sync_norm: bool = False,
     n_channels: tuple[int, int] = (1, 1),
     with_style: bool = False,
+    whole_band: bool = False,
 ) -> keras.Model:
     """Build the PatchGAN (Isola et al. 2017, appendix 6.1.2), which judges patches of (source, target).
 
@@ -122,10 +123,12 @@ def Discriminator(
         sync_norm: as in `Generator`.
         n_channels: channels of the source and of a style, and of the target.
         with_style: whether it also sees the style that the generator was given.
+        whole_band: whether each logit judges 94 frames of all bins, instead of a patch of 94 bins and frames. The last
+            layer then knows where in the band it looks. A variant of this project.
 
     Returns:
         Model of [source, target] or [source, target, style], each (batch, 256, 256, 1) in [-1, 1], to logits
-        (batch, 16, 16, 1).
+        (batch, 16, 16, 1), or (batch, 1, 16, 1) of the whole band.
     """
     options = {"random_init": True, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
     seen = {"source": n_channels[0], "target": n_channels[1], **({"style": n_channels[0]} if with_style else {})}
@@ -135,8 +138,10 @@ def Discriminator(
     x = _downsample(x, "down2", base_filters * 2, True, options)  # (batch, 64, 64, 128)
     x = _downsample(x, "down3", base_filters * 4, True, options)  # (batch, 32, 32, 256)
     x = _downsample(x, "down4", base_filters * 8, True, options)  # (batch, 16, 16, 512)
-    x = _convolution(Conv2D, "last", 1, options, strides=1, use_bias=True)(x)
-    x = layers.Activation("linear", name="logits", dtype="float32")(x)  # (batch, 16, 16, 1)
+    height = x.shape[1]
+    size, strides = ((height, 4), (height, 1)) if whole_band else (4, 1)
+    x = _convolution(Conv2D, "last", 1, options, size=size, strides=strides, use_bias=True)(x)
+    x = layers.Activation("linear", name="logits", dtype="float32")(x)  # (batch, 16, 16, 1) or (batch, 1, 16, 1)
     return keras.Model(inputs, x, name="discriminator")
 
 
@@ -159,13 +164,14 @@ def _convolution(
     name: str,
     filters: int,
     options: Mapping[str, Any],
-    strides: int = 2,
+    size: int | tuple[int, int] = 4,
+    strides: int | tuple[int, int] = 2,
     use_bias: bool = False,  # a normalization follows
 ) -> layers.Layer:
-    """Make a layer that halves (Conv2D) or doubles (Conv2DTranspose) both axes."""
+    """Make a layer that, by default, halves (Conv2D) or doubles (Conv2DTranspose) both axes."""
     return kind(
         filters,
-        4,
+        size,
         strides=strides,
         padding="same",
         use_bias=use_bias,

@@ -47,7 +47,7 @@ def main() -> int:
     def make_networks() -> dict[str, keras.Model]:
         return {
             "generator": Generator(settings.base_filters, dropout=settings.dropout, **kind),
-            "discriminator": Discriminator(settings.disc_filters, **kind),
+            "discriminator": Discriminator(settings.disc_filters, whole_band=arguments.disc_band, **kind),
         }
 
     recipe = Recipe(

@@ -101,7 +101,9 @@ def main() -> int:
     def make_networks() -> dict[str, keras.Model]:
         networks = {"generator": Generator(settings.base_filters, n_inputs=2, dropout=settings.dropout, **kind)}
         if adversarial:
-            networks["discriminator"] = Discriminator(settings.disc_filters, with_style=arguments.disc_style, **kind)
+            networks["discriminator"] = Discriminator(
+                settings.disc_filters, with_style=arguments.disc_style, whole_band=arguments.disc_band, **kind
+            )
         return networks
 
     origin = arguments.origin[0] if len(arguments.origin) == 1 else "any"

@@ -53,7 +53,8 @@ def load_discriminator(path, config):
     from common.stored_generator import WEIGHTS_EXTENSION
     from common.weights import load_weights
 
-    discriminator = model.Discriminator(config["arguments"]["disc_filters"])
+    arguments = config["arguments"]
+    discriminator = model.Discriminator(arguments["disc_filters"], whole_band=arguments.get("disc_band", False))
     load_weights(discriminator, path / f"discriminator{WEIGHTS_EXTENSION}")
     return discriminator
 

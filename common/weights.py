@@ -111,18 +111,20 @@ def load_weights(network: keras.Model, path: Path) -> None:
     weights_file.check_values(network, path)
 
 
-def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool) -> None:
-    """Load the weights of a network with fewer inputs or channels into one that is otherwise the same.
+def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool, whole_band: bool = False) -> None:
+    """Load the weights of a network that sees or generates less into one that is otherwise the same.
 
     Filters of the first layer that see a style, where the file has none, stay as they are. Those that see the channels
     of a phase become 0, so that the network begins with what the other makes of the magnitude. Filters of the last
-    layer that generate a phase stay as they are.
+    layer that generate a phase stay as they are, and so does the last layer of a discriminator that sees the whole
+    band, where the file's sees patches.
 
     Args:
         network: a generator or a discriminator.
         path: `.weights.h5` file of a network of the same kind with as many filters.
         n_inputs: images that that network takes.
         plain: whether it knows the magnitude alone.
+        whole_band: whether it is a discriminator that sees the whole band.
 
     Raises:
         UserError: if the file does not fit.
@@ -131,7 +133,7 @@ def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool) 
     seen = [image.shape[-1] for image in network.inputs]
     if network.name == "discriminator":
         n_channels = (1, 1) if plain else (seen[0], seen[1])
-        narrow = Discriminator(first.filters, n_channels=n_channels, with_style=n_inputs == 3)
+        narrow = Discriminator(first.filters, n_channels=n_channels, with_style=n_inputs == 3, whole_band=whole_band)
     else:
         n_channels = (1, 1) if plain else (seen[0], network.outputs[0].shape[-1])
         narrow = Generator(first.filters, n_inputs, random_init=False, n_channels=n_channels)
@@ -141,6 +143,8 @@ def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool) 
     for variable, loaded in zip(network.weights, narrow.weights, strict=True):
         if variable.shape == loaded.shape:
             variable.assign(loaded)
+            continue
+        if network.name == "discriminator" and variable is not first.kernel:
             continue
         # A kernel of the first layer, a transposed kernel of the last one, or its bias.
         values, axis = variable.numpy(), max(0, len(variable.shape) - 2)

@@ -23,6 +23,7 @@ change() {
         l1_100) echo --l1_weight 100 ;;
         l1_30) echo --l1_weight 30 ;;
         disc_wide) echo --disc_filters 32 ;;
+        disc_band) echo --disc_band ;;
         disc_fast) echo --gen_lr 1e-4 --disc_lr 4e-4 ;;
         no_ema) echo --ema 0 ;;
         *) echo "$0: RUNS has $1, which is none of the runs" >&2; return 2 ;;

@@ -113,7 +113,9 @@ def flags_of(arguments):
     words = [
         f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}" for flag, value in values.items()
     ]
-    switches = [f"--{flag}" for flag in ("augment", "generator_alone", "disc_style") if arguments.get(flag)]
+    switches = [
+        f"--{flag}" for flag in ("augment", "generator_alone", "disc_style", "disc_band") if arguments.get(flag)
+    ]
     return " ".join([f"--base_filters {arguments['base_filters']}", *words, *switches])
 
 

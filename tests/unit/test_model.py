@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from model import Discriminator, Generator
 
@@ -29,6 +30,21 @@ def test_shapes_and_ranges_of_the_networks():
     logits, others = (judge([images, generated.numpy(), style]) for style in (images, -images))
     assert logits.shape == (2, 16, 16, 1)
     assert np.abs(logits - others).max() > 0
+
+
+def test_a_logit_of_the_whole_band_sees_all_bins_and_one_of_a_patch_94():
+    rng = np.random.default_rng(1)
+    image = tf.constant(rng.random((1, 256, 256, 1)), tf.float32)
+    for whole_band, shape, seen in ((False, (1, 16, 16, 1), 94), (True, (1, 1, 16, 1), 256)):
+        judge = Discriminator(4, whole_band=whole_band)
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            logits = judge([image, image])
+            one = logits[0, shape[1] // 2, 8, 0]
+        assert logits.shape == shape
+        felt = np.abs(tape.gradient(one, image).numpy()[0, :, :, 0]) > 0
+        bins, frames = np.flatnonzero(felt.any(1)), np.flatnonzero(felt.any(0))
+        assert (np.ptp(bins) + 1, np.ptp(frames) + 1) == (seen, 94)
 
 
 @pytest.mark.slow

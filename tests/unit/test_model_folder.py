@@ -137,6 +137,33 @@ def test_a_discriminator_that_sees_the_style_begins_with_one_that_does_not(tmp_p
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("options", [{}, {"with_style": True}, {"n_channels": (3, 3)}])
+def test_a_discriminator_of_the_whole_band_begins_with_one_of_patches_but_for_the_last_layer(tmp_path, capsys, options):
+    first, band = Discriminator(4), Discriminator(4, whole_band=True, **options)
+    save_model(tmp_path, {"discriminator": first}, {"model": {}})
+    drawn = band.get_layer("last").get_weights()
+    model_folder.load_initial(tmp_path, {"discriminator": band})
+    assert "sees patches" in capsys.readouterr().out
+    for ours, theirs in zip(band.layers, first.layers, strict=True) if not options else ():
+        if ours.name != "last":
+            assert all(map(np.array_equal, ours.get_weights(), theirs.get_weights()))
+    for name in ("down2_conv", "down4_norm"):
+        assert all(map(np.array_equal, band.get_layer(name).get_weights(), first.get_layer(name).get_weights()))
+    assert all(map(np.array_equal, band.get_layer("last").get_weights(), drawn))
+
+
+def test_a_discriminator_of_the_whole_band_is_the_start_of_such_ones_alone(tmp_path, capsys):
+    first = Discriminator(4, whole_band=True)
+    save_model(tmp_path, {"discriminator": first}, {"model": {}, "arguments": {"disc_band": True}})
+    for options in ({}, {"with_style": True}, {"n_channels": (3, 3)}):
+        band = Discriminator(4, whole_band=True, **options)
+        model_folder.load_initial(tmp_path, {"discriminator": band})
+        assert "sees patches" not in capsys.readouterr().out
+        assert np.array_equal(band.get_layer("last").get_weights()[0], first.get_layer("last").get_weights()[0])
+    with pytest.raises(UserError, match=r"--init_from .* sees the whole band: add --disc_band$"):
+        model_folder.load_initial(tmp_path, {"discriminator": Discriminator(4)})
+
+
 @pytest.mark.parametrize("n_channels", [(1, 1), (3, 3)])
 def test_a_discriminator_that_sees_the_style_is_the_start_of_such_ones_alone(tmp_path, n_channels):
     first, same = Discriminator(4, with_style=True), Discriminator(4, with_style=True, n_channels=n_channels)
