@@ -29,7 +29,7 @@ change() {
         *) echo "$0: RUNS has $1, which is none of the runs" >&2; return 2 ;;
     esac
 }
-order=(base disc_slow features linear r1 l1_100 l1_30 disc_wide disc_fast no_ema)
+order=(base disc_slow features linear r1 l1_100 l1_30 disc_wide disc_band disc_fast no_ema)
 read -r -a runs <<<"${RUNS:-${order[*]}}"
 
 # folder of models, initial weights, further flags

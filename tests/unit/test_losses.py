@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,14 +61,20 @@ def test_the_error_of_levels_is_that_of_energies():
         return float(level_loss(target, generated))
 
     assert value(magnitude) == 0
-    assert value(magnitude * 10**0.5) == pytest.approx(1, rel=1e-3)  # 10 dB
+    small = 10**0.01  # 0.2 dB
+    assert value(magnitude * small) == pytest.approx(0.02**2, rel=0.03)
+    bels = math.log(10) ** 2 / 2
+    assert value(magnitude * 10**0.5) == pytest.approx((0.1 + math.log(10) - 1) / bels, rel=1e-3)  # 10 dB too loud
+    too_quiet = (10 - math.log(10) - 1) / bels
+    assert value(magnitude * 10**-0.5) == pytest.approx(too_quiet, rel=1e-3)
+    assert value(magnitude / 10) == pytest.approx(too_quiet + 9 * math.log(10) / bels, rel=1e-3)  # 20 dB
     # The order within an octave and 32 frames does not count, only the energy there.
     shuffled = magnitude.copy()
     shuffled[:, 112:223, 32:64] = np.flip(magnitude[:, 112:223, 32:64], (1, 2))
     assert value(shuffled) == pytest.approx(0, abs=1e-9)
     quieter = magnitude.copy()
     quieter[0, 112:223, 32:64] *= 10**-0.5
-    assert value(quieter) == pytest.approx(1 / (2 * 6 * 8), rel=1e-3)
+    assert value(quieter) == pytest.approx(too_quiet / (2 * 6 * 8), rel=1e-3)
     below = magnitude.copy()
     below[:, :3] = 0
     assert value(below) == 0
@@ -77,6 +85,22 @@ def test_the_error_of_levels_is_that_of_energies():
     assert float(level_loss(*images)) > 0.3
     silent = data.to_network(np.zeros((1, 256, 256, 1), np.float32))
     assert float(level_loss(silent, silent)) == 0
+
+
+def test_the_level_of_least_loss_is_that_of_the_mean_energy():
+    # What the target's level is from period to period does not follow from the source: one level must do for all.
+    decibels = np.random.default_rng(0).normal(-40, 4, (64, 1, 8, 1))
+    target = np.broadcast_to(10 ** (decibels / 20), (64, 256, 8, 32)).reshape(64, 256, 256, 1)
+    offsets = np.arange(-2, 4.1, 0.25)
+    losses = []
+    for offset in offsets:
+        images = [
+            data.to_network(data.compress_magnitude(m)) for m in (target, np.full_like(target, 10 ** (offset / 20 - 2)))
+        ]
+        losses.append(float(level_loss(*images)))
+    mean_energy = 10 * np.log10(np.mean(10 ** (decibels / 10))) + 40
+    assert mean_energy > 1.5
+    assert offsets[np.argmin(losses)] == pytest.approx(mean_energy, abs=0.25)
 
 
 def test_the_mean_error_is_what_all_images_share():
