@@ -45,17 +45,23 @@ folders=(--batch_size 4 --dropout 0 --models_path "$work/models" --output_path "
 
 for target in "${targets[@]}"; do
     name=keyboard_acoustic_2_$target
-    disc=("${common[@]}" "${folders[@]}" --init_from "${ALONE:-$work/models}/${name}_generator" --select sound
-        --gen_lr 2e-4 --disc_lr 1e-4 --mean_weight 2000 --linear_weight 3 --level_weight 50 --epochs "${DISC_EPOCHS:-30}"
+    # First the discriminator by itself: from the start of the joint training, it has to tell more than noise.
+    warm=("${common[@]}" --batch_size 4 --dropout 0 --init_from "${ALONE:-$work/models}/${name}_generator" --epochs 1
+        --steps_per_epoch "${WARM_STEPS:-600}" --gen_lr 1e-9 --disc_lr 2e-4 --models_path "$work/warm"
+        --output_path "$work/warm/output")
+    disc=("${common[@]}" "${folders[@]}" --init_from "$work/warm/$name" --select sound
+        --gen_lr 1e-4 --disc_lr 4e-4 --mean_weight 2000 --linear_weight 3 --level_weight 50 --epochs "${DISC_EPOCHS:-30}"
         --steps_per_epoch "${DISC_STEPS:-2600}")
     generator=("${alone[@]}" "${folders[@]}" --steps_per_epoch "${STEPS:-2600}")
     if [ "$target" = any ]; then
         instruments=(guitar_acoustic string_acoustic synth_lead_synthetic)
         [ -n "${ALONE:-}" ] || "$python" "$here/train_multitarget.py" "${generator[@]}" --generator_alone --gen_lr 1e-3 \
             --target "${instruments[@]}"
+        "$python" "$here/train_multitarget.py" "${warm[@]}" --disc_style --target "${instruments[@]}"
         "$python" "$here/train_multitarget.py" "${disc[@]}" --disc_style --target "${instruments[@]}"
     else
         [ -n "${ALONE:-}" ] || "$python" "$here/train_generator.py" "${generator[@]}" --lr 1e-3 --target "$target"
+        "$python" "$here/train.py" "${warm[@]}" --target "$target"
         "$python" "$here/train.py" "${disc[@]}" --target "$target"
     fi
     shipped=("$name")
