@@ -16,6 +16,7 @@ from common import bands
 SCORE = "sound"
 _DB_THAT_DOUBLE = 6.0
 _LEAST_RATIO = 1e-12
+_PERIOD = 32  # frames after which checkerboards repeat, as for `losses.mean_loss`
 _LEVEL_FRAMES = 32  # of one level in `level_loss`: 0.37 s
 _FAR = math.log(10)  # 10 dB: from there on, what is too quiet costs `level_loss` no more for each further dB
 
@@ -29,7 +30,8 @@ def sound_totals(target: tf.Tensor, generated: tf.Tensor) -> dict[str, tuple[tf.
 
     Returns:
         dict of `texture_<Hz>` and `level_<Hz>`, for the lower limit of each band, to (sum over the generated images,
-        sum over the true ones), float32 scalars: of the squared fast changes of log-magnitude, and of the energy.
+        sum over the true ones), float32 scalars: of the squared fast changes of log-magnitude without what they have in
+        common every 32 frames in all images, and of the energy.
     """
     sums = {name: _sums(images) for name, images in (("generated", generated), ("target", target))}
     return {key: (sums["generated"][key], sums["target"][key]) for key in sums["target"]}
@@ -107,11 +109,23 @@ def _sums(images: tf.Tensor) -> dict[str, tf.Tensor]:
     slow = tf.nn.avg_pool1d(
         tf.transpose(log_magnitude, (0, 2, 1)), bands.TEXTURE_FRAMES, 1, "SAME"
     )  # the edges: of fewer frames
-    fast = tf.square(log_magnitude - tf.transpose(slow, (0, 2, 1)))
+    fast = _random_part(log_magnitude - tf.transpose(slow, (0, 2, 1)))
     energy = _energy(log_magnitude)
     result = {}
     for low, high in bands.OCTAVES:
         of_octave = bands.bins(low, high)
-        result[f"texture_{low}"] = tf.reduce_sum(fast[:, of_octave])
+        result[f"texture_{low}"] = tf.reduce_sum(fast[of_octave])
         result[f"level_{low}"] = tf.reduce_sum(energy[:, of_octave])
     return result
+
+
+def _random_part(changes: tf.Tensor) -> tf.Tensor:
+    """Sum the squares of changes (batch, bin, frame) for each bin, without the pattern that all periods share.
+
+    The squared deviations from the mean of a place over the n periods of a batch, times n / (n - 1): in the mean, what
+    is random keeps all of its energy, and a checkerboard none.
+    """
+    periods = tf.reshape(changes, (-1, changes.shape[1], changes.shape[2] // _PERIOD, _PERIOD))
+    n = tf.cast(tf.shape(periods)[0] * periods.shape[2], tf.float32)
+    deviations = periods - tf.reduce_mean(periods, axis=(0, 2), keepdims=True)
+    return tf.reduce_sum(tf.square(deviations), axis=(0, 2, 3)) * n / (n - 1)

@@ -41,6 +41,18 @@ def test_slow_changes_are_no_texture(target):
     assert [result[f"texture_{low}"] for low, _ in OCTAVES] == pytest.approx([1] * 6, rel=0.01)
 
 
+def test_a_pattern_of_all_slices_is_no_texture_and_what_is_random_keeps_its_own(target):
+    pattern = np.tile(0.1 * np.random.default_rng(1).standard_normal((256, 32)).astype(np.float32), 8)
+    for images in (target, np.full_like(target, 0.5)):
+        result = sound.summarize({"gen_mae": 0.1, **ratios(images + pattern, target)})
+        expected = 1 if images is target else 0
+        assert [result[f"texture_{low}"] for low, _ in OCTAVES] == pytest.approx(
+            [expected] * 6, abs=0.12
+        )  # 2 without it; edges
+    shifted = np.stack([np.roll(pattern, 5 * index, axis=1) for index in range(2)])  # not the same in both slices
+    assert sound.summarize({"gen_mae": 0.1, **ratios(0.5 + shifted, target)})["texture_600"] > 0.5
+
+
 def test_level_is_in_decibels_and_signed(target):
     quieter = data.compress_magnitude(0.5 * data.expand_magnitude(target))
     result = sound.summarize({"gen_mae": 0.1, **ratios(quieter, target)})
