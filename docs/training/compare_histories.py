@@ -24,6 +24,8 @@ HERE = Path(__file__).resolve().parent
 PRETRAINED = HERE.parents[1] / "pretrained"
 PUBLISHED_SLICES = 22_875  # of a pair of instruments in an epoch; the model of several targets has three pairs
 METRICS = ("gen_mae", "gen_loss", "disc_loss")
+PUBLISHED, BEFORE, SHIPPED = "published (NSynth, one keyboard, 64 filters)", "the run before", "shipped"
+COLORS = {PUBLISHED: "C0", BEFORE: "C1", SHIPPED: "C2"}
 CHANCE = 1.386  # 2 ln 2: the loss of a discriminator that tells nothing
 
 
@@ -44,20 +46,20 @@ def main():
     for axes, path in zip(all_axes, paths, strict=True):
         of_an_epoch = PUBLISHED_SLICES * (3 if path.stem.endswith("_any") else 1)
         # label, history, slices of an epoch, slices before it
-        runs = [("published (NSynth, one keyboard, 64 filters)", read_columns(path), of_an_epoch, 0)]
+        runs = [(PUBLISHED, read_columns(path), of_an_epoch, 0)]
         folder, before = PRETRAINED / path.stem, 0
         if (folder / "history.csv").is_file():
             config = storage.read_json(folder / "config.json")
             if "earlier" in config:
                 columns, n_slices = read_columns(folder / "earlier.csv"), slices_of_an_epoch(config["earlier"])
-                runs.append(("the run before", columns, n_slices, 0))
+                runs.append((BEFORE, columns, n_slices, 0))
                 before = n_slices * len(columns["epoch"])
-            runs.append(("shipped", read_columns(folder / "history.csv"), slices_of_an_epoch(config), before))
+            runs.append((SHIPPED, read_columns(folder / "history.csv"), slices_of_an_epoch(config), before))
         for axis, metric in zip(axes, METRICS, strict=True):
             for label, columns, n_slices, before in runs:
                 values = columns.get(metric, [])
                 slices = [before + n_slices * (epoch + 1) for epoch in range(len(values))]
-                axis.plot(slices, values, label=label, marker=".", ms=3)
+                axis.plot(slices, values, label=label, color=COLORS[label], marker=".", ms=3)
             if metric == "disc_loss":
                 axis.axhline(CHANCE, color="gray", lw=0.8, ls=":")
             axis.set_xscale("log")
