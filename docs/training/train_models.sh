@@ -50,8 +50,8 @@ for target in "${targets[@]}"; do
         --steps_per_epoch "${WARM_STEPS:-600}" --gen_lr 1e-9 --disc_lr 2e-4 --models_path "$work/warm"
         --output_path "$work/warm/output")
     disc=("${common[@]}" "${folders[@]}" --init_from "$work/warm/$name" --select sound
-        --gen_lr 1e-4 --disc_lr 4e-4 --mean_weight 2000 --linear_weight 3 --level_weight 50 --epochs "${DISC_EPOCHS:-30}"
-        --steps_per_epoch "${DISC_STEPS:-2600}")
+        --gen_lr 2e-4 --disc_lr 2e-4 --l1_weight 200 --mean_weight 20000 --linear_weight 3 --level_weight 50
+        --epochs "${DISC_EPOCHS:-30}" --steps_per_epoch "${DISC_STEPS:-2600}")
     generator=("${alone[@]}" "${folders[@]}" --steps_per_epoch "${STEPS:-2600}")
     if [ "$target" = any ]; then
         instruments=(guitar_acoustic string_acoustic synth_lead_synthetic)
