@@ -130,11 +130,11 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
         n_seen = [image.shape[-1] for image in network.inputs]
         plain = "phase" not in stored and n_seen[0] > 1
         n_inputs = _count_inputs(path, name, len(n_seen), config)
-        whole_band = narrower_band = False
+        whole_band = False
         if name == "discriminator":
             _check_width(path, network, weights, n_inputs if plain else sum(n_seen[:n_inputs]))
-            whole_band, narrower_band = _compare_bands(path, network, config)
-        if plain or n_inputs < len(n_seen) or narrower_band:
+            whole_band = _sees_whole_band(path, network, config)
+        if plain or n_inputs < len(n_seen) or whole_band != _is_of_whole_band(network):
             load_narrower(network, weights, n_inputs, plain, whole_band)
         else:
             load_weights(network, weights)
@@ -162,8 +162,12 @@ def _count_inputs(path: Path, name: str, n_inputs: int, config: Mapping[str, Any
     return 3 if with_style else 2
 
 
-def _compare_bands(path: Path, discriminator: keras.Model, config: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Tell whether a stored discriminator sees the whole band, and whether it sees less than another one.
+def _is_of_whole_band(network: keras.Model) -> bool:
+    return network.output.shape[1] == 1
+
+
+def _sees_whole_band(path: Path, discriminator: keras.Model, config: Mapping[str, Any]) -> bool:
+    """Tell whether a stored discriminator sees the whole band.
 
     Args:
         path: the model's folder.
@@ -171,14 +175,14 @@ def _compare_bands(path: Path, discriminator: keras.Model, config: Mapping[str, 
         config: the configuration of the folder.
 
     Raises:
-        UserError: if it sees more.
+        UserError: if it does, and the other does not.
     """
-    stored, ours = config.get("arguments", {}).get("disc_band", False), discriminator.output.shape[1] == 1
+    stored, ours = config.get("arguments", {}).get("disc_band", False), _is_of_whole_band(discriminator)
     if stored and not ours:
         raise UserError(f"--init_from {path} has a discriminator that sees the whole band: add --disc_band")
     if ours and not stored:
         print(f"--init_from {path} has a discriminator that sees patches: its last layer is randomly initialized")
-    return stored, ours and not stored
+    return stored
 
 
 def _check_width(path: Path, discriminator: keras.Model, weights: Path, n_seen: int) -> None:

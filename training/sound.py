@@ -12,11 +12,11 @@ import tensorflow.experimental.numpy as tnp
 
 import data
 from common import bands
+from losses import MEAN_FRAMES
 
 SCORE = "sound"
 _DB_THAT_DOUBLE = 6.0
 _LEAST_RATIO = 1e-12
-_PERIOD = 32  # frames after which checkerboards repeat, as for `losses.mean_loss`
 _LEVEL_FRAMES = 32  # of one level in `level_loss`: 0.37 s
 _FAR = math.log(10)  # 10 dB: from there on, what is too quiet costs `level_loss` no more for each further dB
 
@@ -73,9 +73,9 @@ def level_loss(target: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
 
     An error of log-magnitudes aims at their median or mean. Where partials beat or shimmer, energy is in the peaks, so
     that a right mean is too quiet; and a level that does not follow from the source has a mean in dB that is below
-    that of its energy. p / q - ln(p / q) - 1 (Févotte et al. 2009, section 2.1) depends on the ratio
-    alone, as decibels do, but is least in the mean where the energy q is the mean of p. Where p is above 10 q, it goes
-    on along its tangent: silence instead of a note costs a limited slope.
+    that of its energy. p / q - ln(p / q) - 1 (Févotte et al. 2009, section 2.1) depends on the ratio alone, as decibels
+    do, but is least in the mean where the energy q is the mean of p. Where p is above 10 q, it goes on along its
+    tangent: silence instead of a note costs a limited slope.
 
     Args:
         target: true images, (batch, 256, 256, 1) in [-1, 1].
@@ -125,7 +125,7 @@ def _random_part(changes: tf.Tensor) -> tf.Tensor:
     The squared deviations from the mean of a place over the n periods of a batch, times n / (n - 1): in the mean, what
     is random keeps all of its energy, and a checkerboard none.
     """
-    periods = tf.reshape(changes, (-1, changes.shape[1], changes.shape[2] // _PERIOD, _PERIOD))
+    periods = tf.reshape(changes, (-1, changes.shape[1], changes.shape[2] // MEAN_FRAMES, MEAN_FRAMES))
     n = tf.cast(tf.shape(periods)[0] * periods.shape[2], tf.float32)
     deviations = periods - tf.reduce_mean(periods, axis=(0, 2), keepdims=True)
     return tf.reduce_sum(tf.square(deviations), axis=(0, 2, 3)) * n / (n - 1)

@@ -8,8 +8,9 @@
 #
 # Everything can be stopped; the same command resumes. A processor without bfloat16 is faster with
 # PRECISION=float32. For full size, on a GPU: FILTERS=64 PRECISION=mixed_float16. EPOCHS and STEPS make the runs without
-# a discriminator longer or shorter, DISC_EPOCHS and DISC_STEPS those with it. With your own data sets, for example from
-# NSynth: DATA="features/a features/b", TEST="audios/seen audios/unseen"; MIDI_PATH is then ignored.
+# a discriminator longer or shorter, DISC_EPOCHS and DISC_STEPS those with it, WARM_STEPS the discriminator's own. With
+# your own data sets, for example from NSynth: DATA="features/a features/b", TEST="audios/seen audios/unseen"; MIDI_PATH
+# is then ignored.
 set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: $0 MIDI_PATH WORK [target] …" >&2; exit 2; }
 midi=$1 work=$2 here=$(cd "$(dirname "$0")/../.." && pwd)
