@@ -51,6 +51,13 @@ class BatchNormalization(layers.BatchNormalization):
         return is_image and mask is None and self.scale and self.center and not getattr(self, "renorm", False)
 
 
+def synchronize(network: keras.Model) -> None:
+    """Let a network normalize, in training, over the batches of all devices instead of over each by itself."""
+    for layer in network.layers:
+        if isinstance(layer, BatchNormalization):
+            layer.synchronized = True
+
+
 class Dropout(layers.Dropout):
     """Keras's layer, with masks that do not depend on the number of devices: each one takes its rows of the mask.
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 import data
 import phase_gradient
+import source_noise
 from fast_layers import BatchNormalization, Conv2D, Conv2DTranspose, Dropout
 
 _ENCODER = [  # filters in units of base_filters, whether normalized; the shape afterwards, for base_filters 64
@@ -29,6 +30,7 @@ _DECODER = [  # filters, whether with dropout; the shape after the skip is conca
     (2, False),  # (batch, 64, 64, 256)
     (1, False),  # (batch, 128, 128, 128)
 ]
+_NOISE_SIZES = (128, 64, 32)  # of what noise may be added to: a value for 2 to 8 frames
 
 
 def Generator(
@@ -38,8 +40,8 @@ def Generator(
     random_init: bool = True,
     dropout: float = 0.5,
     by_matmul: bool = False,
-    sync_norm: bool = False,
     n_channels: tuple[int, int] = (1, 1),
+    noise: bool = False,
 ) -> keras.Model:
     """Build the U-Net (Isola et al. 2017, appendix 6.1.1): 256 × 256 down to 1 × 1 and up again, with skips.
 
@@ -50,29 +52,67 @@ def Generator(
         random_init: whether the weights are drawn; otherwise they are 0, which takes less time, to be loaded.
         dropout: fraction that each of the decoder's first three layers drops in training; 0.5 is the paper's.
         by_matmul: whether some convolutions are computed as matrix products (`fast_layers`); the results are the same.
-        sync_norm: whether normalization in training is over the batches of all devices, not over each by itself.
         n_channels: channels of each input image, and of the output.
+        noise: whether the decoder draws from noise, which is made of the source (`source_noise`). Its strengths begin
+            with 0: until they are learned, the network is that without noise. A variant of this project.
 
     Returns:
         Model of images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image; with as many
         channels as `n_channels` says.
     """
-    options = {"random_init": random_init, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
+    options = {"random_init": random_init, "dtype": dtype, "by_matmul": by_matmul}
     shape = (*data.SLICE_SHAPE[:2], n_channels[0])
     inputs = [keras.Input(shape, name=name) for name in ("source", "style")[:n_inputs]]
     x = layers.Concatenate(dtype=dtype)(inputs) if n_inputs > 1 else inputs[0]
 
+    noises = _noise_images(inputs[0]) if noise else {}
     skips = []
     for number, (factor, normalized) in enumerate(_ENCODER, 1):
         x = _downsample(x, f"down{number}", base_filters * factor, normalized, options)
         skips.append(x)
     for number, ((factor, drops), skip) in enumerate(zip(_DECODER, reversed(skips[:-1]), strict=True), 1):
-        x = _upsample(x, f"up{number}", base_filters * factor, dropout if drops else None, options)
+        added = noises.get(skip.shape[1])
+        x = _upsample(x, f"up{number}", base_filters * factor, dropout if drops else None, options, added)
         x = layers.Concatenate(name=f"up{number}_skip", dtype=dtype)([x, skip])
 
     x = _convolution(Conv2DTranspose, "last", n_channels[1], options, use_bias=True)(x)  # (batch, 256, 256, 1)
     x = layers.Activation("tanh", name="generated", dtype="float32")(x)
     return keras.Model(inputs if n_inputs > 1 else inputs[0], x, name="generator")
+
+
+class SourceNoise(layers.Layer):
+    """The noise of a source, as `source_noise.of_images` computes it."""
+
+    def call(self, source: keras.KerasTensor) -> keras.KerasTensor:
+        """Compute noise (batch, 128, 128, 1) from images (batch, 256, 256, channels) in [-1, 1]."""
+        height, width = source.shape[1:3]
+        mixed = ops.matmul(source_noise.MATRIX, ops.reshape(source[..., 0], (-1, 4, height // 4 * width)))
+        digits = ops.reshape(mixed - ops.floor(mixed + 0.5), (-1, height, width, 1))
+        return ops.average_pool(digits, 2) * source_noise.SCALE
+
+
+class HalvedNoise(layers.Layer):
+    """Noise of half the size and the same variance, as `source_noise.halve` computes it."""
+
+    def call(self, image: keras.KerasTensor) -> keras.KerasTensor:
+        """Halve the axes of noise (batch, height, width, 1)."""
+        return 2 * ops.average_pool(image, 2)
+
+
+class Noise(layers.Layer):
+    """Add noise to features, for each channel with a strength that is learned, and is 0 at first (Karras et al. 2019).
+
+    The weights are a tenth of the strengths (`source_noise.GAIN`), so that the optimizer moves these ten times as far.
+    """
+
+    def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
+        """Make the weights, (channels,)."""
+        self.strength = self.add_weight(name="strength", shape=(input_shape[0][-1],), initializer="zeros")
+
+    def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Add noise (batch, height, width, 1) to features (batch, height, width, channels)."""
+        features, image = inputs
+        return features + image * (self.strength * source_noise.GAIN)
 
 
 def PhaseNetwork(filters: int = 16, dtype: str = "float32", random_init: bool = True) -> keras.Model:
@@ -109,7 +149,6 @@ def Discriminator(
     base_filters: int = 64,
     dtype: str = "float32",
     by_matmul: bool = False,
-    sync_norm: bool = False,
     n_channels: tuple[int, int] = (1, 1),
     with_style: bool = False,
     whole_band: bool = False,
@@ -120,7 +159,6 @@ def Discriminator(
         base_filters: filters of the first layer; 64, the paper's, gives 2.77 M parameters.
         dtype: a Keras precision such as "mixed_float16". The logits are always float32.
         by_matmul: as in `Generator`.
-        sync_norm: as in `Generator`.
         n_channels: channels of the source and of a style, and of the target.
         with_style: whether it also sees the style that the generator was given.
         whole_band: whether each logit judges 94 frames of all bins, instead of a patch of 94 bins and frames. The last
@@ -130,7 +168,7 @@ def Discriminator(
         Model of [source, target] or [source, target, style], each (batch, 256, 256, 1) in [-1, 1], to logits
         (batch, 16, 16, 1), or (batch, 1, 16, 1) of the whole band.
     """
-    options = {"random_init": True, "dtype": dtype, "by_matmul": by_matmul, "sync_norm": sync_norm}
+    options = {"random_init": True, "dtype": dtype, "by_matmul": by_matmul}
     seen = {"source": n_channels[0], "target": n_channels[1], **({"style": n_channels[0]} if with_style else {})}
     inputs = [keras.Input((*data.SLICE_SHAPE[:2], channels), name=name) for name, channels in seen.items()]
     x = layers.Concatenate(dtype=dtype)(inputs)  # (batch, 256, 256, 2)
@@ -183,7 +221,7 @@ def _convolution(
 
 
 def _normalization(name: str, options: Mapping[str, Any]) -> layers.Layer:
-    return BatchNormalization(name=f"{name}_norm", dtype=options["dtype"], synchronized=options["sync_norm"])
+    return BatchNormalization(name=f"{name}_norm", dtype=options["dtype"])
 
 
 def _downsample(
@@ -196,11 +234,27 @@ def _downsample(
 
 
 def _upsample(
-    x: keras.KerasTensor, name: str, filters: int, dropout: float | None, options: Mapping[str, Any]
+    x: keras.KerasTensor,
+    name: str,
+    filters: int,
+    dropout: float | None,
+    options: Mapping[str, Any],
+    noise: keras.KerasTensor | None = None,
 ) -> keras.KerasTensor:
     dtype = options["dtype"]
     x = _convolution(Conv2DTranspose, f"{name}_conv", filters, options)(x)
     x = _normalization(name, options)(x)
+    if noise is not None:
+        x = Noise(name=f"{name}_noise", dtype=dtype)([x, noise])
     if dropout is not None:
         x = Dropout(dropout, name=f"{name}_dropout", dtype=dtype)(x)
     return layers.ReLU(name=name, dtype=dtype)(x)
+
+
+def _noise_images(source: keras.KerasTensor) -> dict[int, keras.KerasTensor]:
+    """Make the noise of a source for the last layers of the decoder: dict of height to image."""
+    finest, *others = _NOISE_SIZES
+    images = {finest: SourceNoise(name="noise", dtype="float32")(source)}
+    for size in others:
+        images[size] = HalvedNoise(name=f"noise_{size}", dtype="float32")(images[2 * size])
+    return images

@@ -32,7 +32,7 @@ def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
     device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload, arguments.devices)
-    kind = {**network_options(settings.precision), "sync_norm": settings.sync_norm}
+    kind = {**network_options(settings.precision), "n_channels": n_channels(settings.phase)}
 
     import keras
 
@@ -42,11 +42,9 @@ def main() -> int:
     from training.recipe import LearningRate, Recipe
     from training.run import run
 
-    kind["n_channels"] = n_channels(settings.phase)
-
     def make_networks() -> dict[str, keras.Model]:
         return {
-            "generator": Generator(settings.base_filters, dropout=settings.dropout, **kind),
+            "generator": Generator(settings.base_filters, dropout=settings.dropout, noise=arguments.noise, **kind),
             "discriminator": Discriminator(settings.disc_filters, whole_band=arguments.disc_band, **kind),
         }
 
@@ -61,6 +59,7 @@ def main() -> int:
         make_steps=functools.partial(steps.adversarial_steps, weights=settings.loss_weights),
         metrics=("gen_mae", "gen_loss", "disc_loss", *metric_names(settings.phase, settings.loss_weights)),
         phase=settings.phase,
+        noise=arguments.noise,
     )
     return run(recipe, settings, device_name)
 

@@ -27,7 +27,7 @@ def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
     device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload, arguments.devices)
-    kind = {**network_options(settings.precision), "sync_norm": settings.sync_norm}
+    kind = {**network_options(settings.precision), "n_channels": n_channels(settings.phase)}
 
     from model import Generator
     from training import steps
@@ -35,7 +35,6 @@ def main() -> int:
     from training.recipe import LearningRate, Recipe
     from training.run import run
 
-    kind["n_channels"] = n_channels(settings.phase)
     recipe = Recipe(
         name=f"{arguments.origin}_2_{arguments.target}_generator",
         instrument_pairs=[(arguments.origin, arguments.target)],

@@ -76,7 +76,7 @@ def main() -> int:
     arguments = parse_arguments()
     settings = make_run_settings(arguments)
     device_name = start_tensorflow(arguments.gpu, arguments.deterministic, settings.workload, arguments.devices)
-    kind = {**network_options(settings.precision), "sync_norm": settings.sync_norm}
+    kind = {**network_options(settings.precision), "n_channels": n_channels(settings.phase)}
 
     import keras
 
@@ -95,11 +95,11 @@ def main() -> int:
         learning_rates["discriminator"] = LearningRate("disc_lr", arguments.disc_lr)
         losses = ("gen_loss", "disc_loss")
 
-    kind["n_channels"] = n_channels(settings.phase)
     losses += metric_names(settings.phase, settings.loss_weights)
 
     def make_networks() -> dict[str, keras.Model]:
-        networks = {"generator": Generator(settings.base_filters, n_inputs=2, dropout=settings.dropout, **kind)}
+        size = {"n_inputs": 2, "dropout": settings.dropout, "noise": arguments.noise}
+        networks = {"generator": Generator(settings.base_filters, **size, **kind)}
         if adversarial:
             networks["discriminator"] = Discriminator(
                 settings.disc_filters, with_style=arguments.disc_style, whole_band=arguments.disc_band, **kind
@@ -120,6 +120,7 @@ def main() -> int:
         metrics=("gen_mae", *losses, *(f"gen_mae_{name}" for name in targets)),
         n_inputs=2,
         phase=settings.phase,
+        noise=arguments.noise,
     )
     return run(recipe, settings, device_name)
 

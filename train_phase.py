@@ -51,8 +51,7 @@ def main() -> int:
         if arguments.network == "compact":
             return {"phase": PhaseNetwork(settings.base_filters, dtype=kind["dtype"])}
         n_channels = phase_gradient.N_INPUTS, phase_gradient.N_OUTPUTS
-        options = {**kind, "sync_norm": settings.sync_norm, "n_channels": n_channels}
-        return {"phase": Generator(settings.base_filters, dropout=settings.dropout, **options)}
+        return {"phase": Generator(settings.base_filters, dropout=settings.dropout, n_channels=n_channels, **kind)}
 
     target = arguments.target[0] if len(arguments.target) == 1 else "any"
     recipe = Recipe(

@@ -16,6 +16,7 @@ WEIGHTS_EXTENSION = ".weights.h5"
 EQUALIZERS_KEY = "equalisers"  # in config.json; the files of shipped models have this spelling
 
 LEVELS = (1, 2, 4, 8, 8, 8, 8, 8)  # of the encoder: filters in units of base_filters, as model.py has them
+NOISY = 3  # layers of the decoder that may have noise, the last ones with normalization, as model.py has them
 
 
 class StoredGenerator(NamedTuple):
@@ -27,6 +28,7 @@ class StoredGenerator(NamedTuple):
         config: its configuration.
         legacy: whether TensorFlow 2.0 wrote the file, with `model.save_weights`.
         phase: the representation of the phase that it predicts beside the magnitude; None if it predicts none.
+        noise: whether its decoder draws from noise.
     """
 
     path: Path
@@ -34,6 +36,7 @@ class StoredGenerator(NamedTuple):
     config: dict[str, Any]
     legacy: bool
     phase: str | None = None
+    noise: bool = False
 
     @property
     def n_channels(self) -> tuple[int, int]:
@@ -48,11 +51,13 @@ class Convolution(NamedTuple):
         kernel: [shape=(4, 4, n_in, n_out)]; of a transposed convolution, [shape=(4, 4, n_out, n_in)].
         bias: [shape=(n_out,)]; None for most.
         normalization: scale, offset, mean and variance, each [shape=(n_out,)]; None for the first and the last.
+        noise: what weighs the noise that is then added, [shape=(n_out,)]; None for most.
     """
 
     kernel: np.ndarray
     bias: np.ndarray | None
     normalization: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None
+    noise: np.ndarray | None = None
 
 
 def find_generator(path: str | Path) -> StoredGenerator:
@@ -78,7 +83,9 @@ def find_generator(path: str | Path) -> StoredGenerator:
             if phase:
                 raise ValueError("it holds more channels than a generator of TensorFlow 2.0")
             return StoredGenerator(path, size, {"model": size, "legacy": True}, True)
-        size, phase = weights_file.generator_size(weights_file.find_weights(file))
+        weights = weights_file.find_weights(file)
+        size, phase = weights_file.generator_size(weights)
+        noise = any(dataset.name == f"{_noise_layer(0)}/vars/0" for dataset in weights)
     config_path = path.parent / CONFIG_NAME
     if not config_path.is_file():
         raise UserError(f"--model {path} has no {CONFIG_NAME} in its folder; the two belong together")
@@ -87,9 +94,11 @@ def find_generator(path: str | Path) -> StoredGenerator:
     held = size
     if phase or config["model"].get("phase"):
         held, configured = {**size, "phase": phase}, {**configured, "phase": config["model"].get("phase")}
+    if noise or config["model"].get("noise"):
+        held, configured = {**held, "noise": noise}, {**configured, "noise": config["model"].get("noise", False)}
     if held != configured:
         raise UserError(f"{path} does not fit its configuration: it holds {held}, {config_path} says {configured}")
-    return StoredGenerator(path, size, config, False, phase)
+    return StoredGenerator(path, size, config, False, phase, noise)
 
 
 def require_magnitude(stored: StoredGenerator, purpose: str) -> None:
@@ -153,7 +162,7 @@ def read_convolutions(stored: StoredGenerator) -> tuple[list[Convolution], list[
         UserError: if the file does not hold exactly the weights of such a network, or values make no sense.
     """
     (n_in, n_out), base_filters = stored.n_channels, stored.size["base_filters"]
-    layout = [_encoder(base_filters, stored.size["n_inputs"] * n_in), _decoder(base_filters, n_out)]
+    layout = [_encoder(base_filters, stored.size["n_inputs"] * n_in), _decoder(base_filters, n_out, stored.noise)]
     names = [name for layers in layout for layer in layers for name in layer.names]
     with weights_file.open_weights(stored.path) as file:
         if stored.legacy:  # in the same order, under other names
@@ -183,17 +192,22 @@ class _Layer(NamedTuple):
     width: int
     bias: str | None = None
     normalization: str | None = None
+    noise: str | None = None
 
     @property
     def names(self) -> list[str]:
         """The names of its weights, in the order in which Keras lists them."""
         normalization = [f"{self.normalization}/vars/{index}" for index in range(4)] if self.normalization else []
-        return [self.kernel, *([self.bias] if self.bias else []), *normalization]
+        return [self.kernel, *([self.bias] if self.bias else []), *normalization, *([self.noise] if self.noise else [])]
 
 
 def _numbered(kind: str, number: int) -> str:
     """Return the name that Keras 3 gives to a layer in a file of weights."""
     return f"/layers/{kind}_{number}" if number else f"/layers/{kind}"
+
+
+def _noise_layer(number: int) -> str:
+    return _numbered("noise", number)
 
 
 def _encoder(base_filters: int, n_channels: int) -> list[_Layer]:
@@ -207,13 +221,15 @@ def _encoder(base_filters: int, n_channels: int) -> list[_Layer]:
     return layers
 
 
-def _decoder(base_filters: int, n_out: int) -> list[_Layer]:
+def _decoder(base_filters: int, n_out: int, noise: bool) -> list[_Layer]:
     layers, n_channels = [], base_filters * LEVELS[-1]
     for number, level in enumerate(reversed(LEVELS[:-1])):
         width = base_filters * level
         normalization = _numbered("batch_normalization", len(LEVELS) - 1 + number)
         kernel = f"{_numbered('conv2d_transpose', number)}/vars/0"
-        layers.append(_Layer(kernel, (4, 4, width, n_channels), width, None, normalization))
+        noisy = number - (len(LEVELS) - 1 - NOISY)
+        weight = f"{_noise_layer(noisy)}/vars/0" if noise and noisy >= 0 else None
+        layers.append(_Layer(kernel, (4, 4, width, n_channels), width, None, normalization, weight))
         n_channels = 2 * width  # with the skip
     last = _numbered("conv2d_transpose", len(LEVELS) - 1)
     return [*layers, _Layer(f"{last}/vars/0", (4, 4, n_out, n_channels), n_out, f"{last}/vars/1")]
@@ -231,4 +247,6 @@ def _read_convolution(found: Mapping[str, h5py.Dataset], layer: _Layer, path: Pa
         is_variance = layer.normalization is not None and name == f"{layer.normalization}/vars/3"
         weights_file.check_array(values[-1], name, path, is_variance)
     kernel, *others = values
-    return Convolution(kernel, others[0] if layer.bias else None, tuple(others) if layer.normalization else None)
+    noise = others.pop() if layer.noise else None
+    normalization = tuple(others) if layer.normalization else None
+    return Convolution(kernel, others[0] if layer.bias else None, normalization, noise)

@@ -87,7 +87,7 @@ def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         UserError: if there is no such file, the weights are not exactly those of the network, or values make no sense.
     """
     stored = find_generator(path)
-    options = {"by_matmul": prefers_matmul(), "n_channels": stored.n_channels}
+    options = {"by_matmul": prefers_matmul(), "n_channels": stored.n_channels, "noise": stored.noise}
     generator = Generator(**stored.size, random_init=False, **options)
     if stored.legacy:
         _load_legacy(generator, stored.path)
@@ -111,10 +111,13 @@ def load_weights(network: keras.Model, path: Path) -> None:
     weights_file.check_values(network, path)
 
 
-def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool, whole_band: bool = False) -> None:
+def load_narrower(
+    network: keras.Model, path: Path, n_inputs: int, plain: bool, whole_band: bool = False, noise: bool = False
+) -> None:
     """Load the weights of a network that sees or generates less into one that is otherwise the same.
 
-    Filters of the first layer that see a style, where the file has none, stay as they are. Those that see the channels
+    Filters of the first layer that see a style, where the file has none, stay as they are, and so does the strength of
+    a generator's noise. Those that see the channels
     of a phase become 0, so that the network begins with what the other makes of the magnitude. Filters of the last
     layer that generate a phase stay as they are, and so does the last layer of a discriminator that sees the whole
     band, where the file's sees patches.
@@ -125,6 +128,7 @@ def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool, 
         n_inputs: images that that network takes.
         plain: whether it knows the magnitude alone.
         whole_band: whether it is a discriminator that sees the whole band.
+        noise: whether it is a generator that draws from noise.
 
     Raises:
         UserError: if the file does not fit.
@@ -136,11 +140,15 @@ def load_narrower(network: keras.Model, path: Path, n_inputs: int, plain: bool, 
         narrow = Discriminator(first.filters, n_channels=n_channels, with_style=n_inputs == 3, whole_band=whole_band)
     else:
         n_channels = (1, 1) if plain else (seen[0], network.outputs[0].shape[-1])
-        narrow = Generator(first.filters, n_inputs, random_init=False, n_channels=n_channels)
+        narrow = Generator(first.filters, n_inputs, random_init=False, n_channels=n_channels, noise=noise)
     load_weights(narrow, path)
     starts = np.cumsum([0, *seen])[:n_inputs]
     places = [start + np.arange(1 if plain else count) for start, count in zip(starts, seen, strict=False)]
-    for variable, loaded in zip(network.weights, narrow.weights, strict=True):
+    stored = {variable.path: variable for variable in narrow.weights}
+    for variable in network.weights:
+        loaded = stored.pop(variable.path, None)
+        if loaded is None:  # of the noise
+            continue
         if variable.shape == loaded.shape:
             variable.assign(loaded)
             continue

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 import data
-from common.stored_generator import Convolution, StoredGenerator, read_convolutions
+import source_noise
+from common.stored_generator import NOISY, Convolution, StoredGenerator, read_convolutions
 
 SOURCE, STYLE, GENERATED = "source", "style", "generated"
 OPSET, IR_VERSION = 17, 8  # of 2022: what reads ONNX today knows them
@@ -29,6 +30,10 @@ def build(stored: StoredGenerator) -> bytes:
     encoder, decoder = read_convolutions(stored)
     nodes, weights = [], []
 
+    def constant(name: str, value: object, dtype: type = np.float32) -> str:
+        weights.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
     def add(kind: str, inputs: list[str], name: str, **attributes: object) -> str:
         nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
         return name
@@ -43,7 +48,28 @@ def build(stored: StoredGenerator) -> bytes:
         geometry = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
         return add(kind, [x, *values], name, **geometry)
 
+    def add_noise(x: str, name: str, strength: np.ndarray) -> str:
+        factor = constant(f"{name}_strength", source_noise.GAIN * strength.reshape(1, -1, 1, 1))
+        return add("Add", [x, add("Mul", [noises.pop(), factor], f"{name}_weighted")], f"{name}_noise")
+
+    def noise_images() -> list[str]:
+        # As `source_noise.of_images` and `source_noise.halve` compute it.
+        pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+        height, width = data.SLICE_SHAPE[:2]
+        x = add("Gather", [SOURCE, constant("noise_channel", [0], np.int64)], "noise_magnitude", axis=3)
+        x = add("Reshape", [x, constant("noise_quarters", [-1, 4, height // 4 * width], np.int64)], "noise_split")
+        x = add("MatMul", [constant("noise_matrix", source_noise.MATRIX), x], "noise_product")
+        x = add("Reshape", [x, constant("noise_image", [-1, 1, height, width], np.int64)], "noise_mixed")
+        rounded = add("Floor", [add("Add", [x, constant("noise_half", 0.5)], "noise_above")], "noise_rounded")
+        x = add("AveragePool", [add("Sub", [x, rounded], "noise_digits")], "noise_pooled", **pool)
+        images = [add("Mul", [x, constant("noise_scale", source_noise.SCALE)], "noise_1")]
+        while len(images) < NOISY:
+            pooled = add("AveragePool", [images[-1]], f"noise_{len(images)}_pooled", **pool)
+            images.append(add("Mul", [pooled, constant(f"noise_{len(images)}_two", 2)], f"noise_{len(images) + 1}"))
+        return images
+
     inputs = [SOURCE, STYLE][: stored.size["n_inputs"]]
+    noises = noise_images() if stored.noise else []
     x = add("Concat", inputs, "images", axis=3) if len(inputs) > 1 else inputs[0]
     x = add("Transpose", [x], "channels_first", perm=[0, 3, 1, 2])
     skips = []
@@ -53,6 +79,8 @@ def build(stored: StoredGenerator) -> bytes:
         skips.append(x)
     for number, (convolution, skip) in enumerate(zip(decoder[:-1], reversed(skips[:-1]), strict=True), 1):
         x = convolve("ConvTranspose", x, f"up{number}_conv", convolution)
+        if convolution.noise is not None:
+            x = add_noise(x, f"up{number}", convolution.noise)
         x = add("Relu", [x], f"up{number}")
         x = add("Concat", [x, skip], f"up{number}_skip", axis=1)
     x = convolve("ConvTranspose", x, "last", decoder[-1])
@@ -79,7 +107,7 @@ def fold(convolution: Convolution, transposed: bool) -> tuple[np.ndarray, np.nda
     Returns:
         float32 arrays: kernel, of the same shape, and bias [shape=(n_out,)].
     """
-    kernel, bias, normalization = convolution
+    kernel, bias, normalization, _ = convolution
     if bias is None:
         bias = np.zeros(kernel.shape[2 if transposed else 3], np.float32)
     if normalization is None:

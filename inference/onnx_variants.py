@@ -80,6 +80,10 @@ def limit_decoder(model: bytes) -> bytes:
             width = 2 ** int(node.name.removeprefix("up").removesuffix("_skip"))
             names = [[name, f"start{width}", "end", "frame_axis"] for name in node.input]
             node.input[:] = [add("Slice", inputs, f"{node.name}_{inputs[0]}") for inputs in names]
+        elif node.name.endswith("_weighted"):  # noise, of twice as many columns as the layer sees
+            width = 2 ** (int(node.name.removeprefix("up").removesuffix("_weighted")) - 1)
+            start = add("Mul", [f"start{width}", "two"], f"{node.name}_start")
+            node.input[0] = add("Slice", [node.input[0], start, "end", "frame_axis"], f"{node.name}_sliced")
         elif node.name == "last_tanh":
             node.input[0] = add("Slice", [node.input[0], "start_frames", "end", "frame_axis"], "last_frames")
         nodes.append(node)

@@ -40,7 +40,7 @@ def main():
     np.savez(output, **results)
 
 
-def small_generator(n_inputs, precision, sync_norm):
+def small_generator(n_inputs, precision):
     """Make a generator of the layers of the large one, but few: tracing takes most of the time."""
     import keras
 
@@ -49,7 +49,7 @@ def small_generator(n_inputs, precision, sync_norm):
 
     inputs = [keras.Input(data.SLICE_SHAPE) for _ in range(n_inputs)]
     x = keras.layers.Concatenate(dtype=precision)(inputs) if n_inputs > 1 else inputs[0]
-    options = {"random_init": True, "dtype": precision, "by_matmul": False, "sync_norm": sync_norm}
+    options = {"random_init": True, "dtype": precision, "by_matmul": False}
     x = model._downsample(x, "down1", 4, True, options)
     skip = model._downsample(x, "down2", 8, True, options)
     x = model._upsample(skip, "up1", 4, 0.5, options)
@@ -68,6 +68,7 @@ def run(dataset_path, devices, adversarial, precision, targets, weights, sync_no
     import keras
 
     from dataset.paired_dataset import DatasetSettings, PairedDataset
+    from fast_layers import synchronize
     from model import Discriminator
     from training import loop, steps
     from training.checkpoints import Counters
@@ -83,10 +84,13 @@ def run(dataset_path, devices, adversarial, precision, targets, weights, sync_no
     dataset = PairedDataset(settings)
     keras.utils.set_random_seed(0)
     with devices.scope():
-        networks = {"generator": small_generator(2 if several else 1, precision, sync_norm)}
+        networks = {"generator": small_generator(2 if several else 1, precision)}
         balance(networks["generator"])
         if adversarial:
-            networks["discriminator"] = Discriminator(4, precision, sync_norm=sync_norm)
+            networks["discriminator"] = Discriminator(4, precision)
+        if sync_norm:
+            for network in networks.values():
+                synchronize(network)
         optimizers = {name: make_optimizer(1e-4, network, precision, 100) for name, network in networks.items()}
         if precision == "mixed_float16":
             # At the initial scale, gradients that are just too large overflow on one device and not on the other.

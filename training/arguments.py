@@ -16,7 +16,7 @@ PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("constant", "cosine")
 SELECTIONS = ("gen_mae", "sound")
 # Flags that need a discriminator.
-ADVERSARIAL_FLAGS = ("disc_lr", "disc_filters", "disc_band", "l1_weight", "feature_matching", "r1")
+ADVERSARIAL_FLAGS = ("disc_lr", "disc_filters", "disc_band", "l1_weight", "feature_matching", "r1", "noise")
 _WEIGHT = {"type": cli.non_negative_float, "metavar": "W"}  # of a term of a loss
 # Flags that do not describe a run, and that its config.json leaves out.
 _NOT_RECORDED = ("restart", "findlr", "findlr_start", "findlr_end", "findlr_steps", "defaults")
@@ -197,6 +197,7 @@ def add_adversarial_arguments(parser: argparse.ArgumentParser) -> None:
         help="filters of the discriminator's first layer (default: --base_filters)",
     )
     add("--disc_band", action="store_true", help="let each judgment of the discriminator see all bins, not 94 of them")
+    add("--noise", action="store_true", help="let the generator draw from noise, where the target is random")
     add("--l1_weight", **_WEIGHT, default=PAPER.l1, help="weight of the mean absolute error in the generator's loss")
     add("--feature_matching", **_WEIGHT, default=PAPER.feature_matching, help="weight of the discriminator's features")
     add("--r1", **_WEIGHT, default=PAPER.r1, help="weight of the discriminator's gradient penalty on real pairs")

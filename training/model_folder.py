@@ -11,6 +11,7 @@ from common import pretrained, storage, weights_file
 from common.cli import UserError
 from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
 from common.weights import copy_model, load_narrower, load_weights, save_model
+from model import Noise
 from training.checkpoints import find_latest
 from training.history import FILE_NAME as HISTORY_NAME
 from training.history import History
@@ -130,12 +131,17 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
         n_seen = [image.shape[-1] for image in network.inputs]
         plain = "phase" not in stored and n_seen[0] > 1
         n_inputs = _count_inputs(path, name, len(n_seen), config)
-        whole_band = False
+        whole_band, noise = False, stored.get("noise", False)
+        if name == "generator" and noise and not _has_noise(network):
+            raise UserError(
+                f"--init_from {path} has a generator that draws from noise: add --noise, with a discriminator"
+            )
         if name == "discriminator":
             _check_width(path, network, weights, n_inputs if plain else sum(n_seen[:n_inputs]))
             whole_band = _sees_whole_band(path, network, config)
-        if plain or n_inputs < len(n_seen) or whole_band != _is_of_whole_band(network):
-            load_narrower(network, weights, n_inputs, plain, whole_band)
+        differs = whole_band != _is_of_whole_band(network) if name == "discriminator" else noise != _has_noise(network)
+        if plain or n_inputs < len(n_seen) or differs:
+            load_narrower(network, weights, n_inputs, plain, whole_band, noise and name == "generator")
         else:
             load_weights(network, weights)
 
@@ -160,6 +166,10 @@ def _count_inputs(path: Path, name: str, n_inputs: int, config: Mapping[str, Any
     if not with_style and n_inputs == 3:
         print(f"--init_from {path} has a discriminator that does not see the style: those filters are random")
     return 3 if with_style else 2
+
+
+def _has_noise(generator: keras.Model) -> bool:
+    return any(isinstance(layer, Noise) for layer in generator.layers)
 
 
 def _is_of_whole_band(network: keras.Model) -> bool:

@@ -34,6 +34,7 @@ class Recipe:
         of_phase: whether the network learns phases alone, from slices that hold them.
         network: the kind of network, where there are several.
         phase: how a generator represents the phase that it predicts beside the magnitude; None if it predicts none.
+        noise: whether a generator draws from noise.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Recipe:
     of_phase: bool = False
     network: str | None = None
     phase: str | None = None
+    noise: bool = False
 
     @property
     def with_phase(self) -> bool:
@@ -58,7 +60,8 @@ class Recipe:
         if self.of_phase:
             return {"network": self.network}
         of_phase = {"phase": self.phase, "n_channels": list(representations.n_channels(self.phase))}
-        return {"n_inputs": self.n_inputs, **(of_phase if self.phase else {})}
+        of_noise = {"noise": True} if self.noise else {}
+        return {"n_inputs": self.n_inputs, **(of_phase if self.phase else {}), **of_noise}
 
     @property
     def validated(self) -> list[str]:

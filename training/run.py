@@ -12,6 +12,7 @@ from common.cli import UserError
 from common.stored_generator import EQUALIZERS_KEY
 from common.weights import versions
 from dataset.paired_dataset import DatasetSettings, PairedDataset
+from fast_layers import synchronize
 from training import lr_search, model_folder, phase_previews, tensorboard_log
 from training.arguments import RunSettings
 from training.devices import Devices, connect
@@ -101,9 +102,11 @@ def _start(
         networks = recipe.make_networks()
         if initial:
             model_folder.load_initial(initial, networks)
-        if settings.balanced_upsampling:
-            for network in networks.values():
+        for network in networks.values():
+            if settings.balanced_upsampling:
                 balance(network)
+            if settings.sync_norm:
+                synchronize(network)
         optimizers = {
             name: make_optimizer(recipe.learning_rates[name].value, networks[name], settings.precision, decay_steps)
             for name in names

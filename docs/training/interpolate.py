@@ -33,7 +33,8 @@ def mix(paths, weight, output):
     with open_weights(paths[0]) as first, h5py.File(output, "r+") as file:
         others = {dataset.name: dataset[()].astype("float32") for dataset in find_weights(first)}
         for dataset in find_weights(file):
-            dataset[...] = (1 - weight) * others[dataset.name] + weight * dataset[()].astype("float32")
+            # A model without noise has that of strength 0.
+            dataset[...] = (1 - weight) * others.get(dataset.name, 0) + weight * dataset[()].astype("float32")
 
 
 def main():
@@ -50,6 +51,8 @@ def main():
         models = [find_generator(path) for path in arguments.models]
         if any(model.legacy for model in models) or models[0].size != models[1].size:
             parser.error("argument --models: must be two models of one size that the train scripts wrote")
+        if models[0].noise and not models[1].noise:
+            parser.error("argument --models: the second one must draw from noise if the first one does")
         for model in models:
             read_convolutions(model)  # all weights or an error
     except UserError as error:

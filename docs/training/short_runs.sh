@@ -26,10 +26,11 @@ change() {
         disc_band) echo --disc_band ;;
         disc_fast) echo --gen_lr 1e-4 --disc_lr 4e-4 ;;
         no_ema) echo --ema 0 ;;
+        noise) echo --noise ;;
         *) echo "$0: RUNS has $1, which is none of the runs" >&2; return 2 ;;
     esac
 }
-order=(base disc_slow features linear r1 l1_100 l1_30 disc_wide disc_band disc_fast no_ema)
+order=(base disc_slow features linear r1 l1_100 l1_30 disc_wide disc_band disc_fast no_ema noise)
 read -r -a runs <<<"${RUNS:-${order[*]}}"
 
 # folder of models, initial weights, further flags

@@ -204,7 +204,7 @@ def kernels_are_balanced(folder):
 
 def test_a_run_has_the_losses_and_the_discriminator_of_its_flags(call_script, dataset_path, tmp_path):
     terms = {"disc_filters": 2, "l1_weight": 50, "feature_matching": 10, "linear_weight": 1, "r1": 1}
-    terms |= {"balanced_upsampling": True, "disc_band": True}
+    terms |= {"balanced_upsampling": True, "disc_band": True, "noise": True}
     flags = {"epochs": 1, "steps_per_epoch": 2, **terms}
     status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **flags))
     assert status == 0, stderr
@@ -219,7 +219,9 @@ def test_a_run_has_the_losses_and_the_discriminator_of_its_flags(call_script, da
         "balanced_upsampling was True, is False": {**flags, "balanced_upsampling": None},
         "disc_filters was 2, is 4": {**flags, "disc_filters": None},
         "disc_band was True, is False": {**flags, "disc_band": None},
-        "add --disc_filters 2": {"models_path": tmp_path / "others", "init_from": model},
+        "noise was True, is False": {**flags, "noise": None},
+        "add --noise": {"models_path": tmp_path / "others", "init_from": model},
+        "add --disc_filters 2": {"models_path": tmp_path / "others", "init_from": model, "noise": True},
     }
     for told, changes in refused.items():
         status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **changes))

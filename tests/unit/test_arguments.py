@@ -60,6 +60,7 @@ def test_starts_and_weights_of_styles_are_finite_and_not_negative(monkeypatch, c
         ("--r1", "3"),
         ("--disc_style", None),
         ("--disc_band", None),
+        ("--noise", None),
     ],
 )
 def test_what_needs_a_discriminator_is_refused_without_one(monkeypatch, capsys, flag, value):

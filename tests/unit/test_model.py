@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model import Discriminator, Generator
+from model import Discriminator, Generator, Noise
 
 
 @pytest.mark.slow
@@ -45,6 +45,27 @@ def test_a_logit_of_the_whole_band_sees_all_bins_and_one_of_a_patch_94():
         felt = np.abs(tape.gradient(one, image).numpy()[0, :, :, 0]) > 0
         bins, frames = np.flatnonzero(felt.any(1)), np.flatnonzero(felt.any(0))
         assert (np.ptp(bins) + 1, np.ptp(frames) + 1) == (seen, 94)
+
+
+def test_the_strength_of_noise_is_learned_from_0():
+    keras.utils.set_random_seed(1)
+    image = tf.random.uniform((2, 256, 256, 1), -1, 1)
+    generator = Generator(4, noise=True)
+    strengths = [layer.strength for layer in generator.layers if isinstance(layer, Noise)]
+    assert [strength.shape for strength in strengths] == [(16,), (8,), (4,)]
+    assert not any(np.any(strength) for strength in strengths)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(generator(image) - 0.5))
+    assert all(np.abs(gradient).max() > 0 for gradient in tape.gradient(loss, [s.value for s in strengths]))
+
+
+def test_noise_is_added_to_features_ten_times_as_strong_as_its_weight_says():
+    layer, rng = Noise(), np.random.default_rng(1)
+    features, image = (rng.random((2, 8, 8, count)).astype(np.float32) for count in (3, 1))
+    np.testing.assert_array_equal(layer([features, image]), features)
+    layer.strength.assign([0, 1, -0.5])
+    expected = features + image * np.array([0, 10, -5], np.float32)
+    np.testing.assert_allclose(layer([features, image]), expected, rtol=1e-6)
 
 
 @pytest.mark.slow

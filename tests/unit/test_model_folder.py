@@ -5,7 +5,7 @@ import pytest
 
 from common.cli import UserError
 from common.weights import save_model
-from model import Discriminator
+from model import Discriminator, Generator
 from training import model_folder
 from training.history import FILE_NAME, History, read_history
 
@@ -162,6 +162,31 @@ def test_a_discriminator_of_the_whole_band_is_the_start_of_such_ones_alone(tmp_p
         assert np.array_equal(band.get_layer("last").get_weights()[0], first.get_layer("last").get_weights()[0])
     with pytest.raises(UserError, match=r"--init_from .* sees the whole band: add --disc_band$"):
         model_folder.load_initial(tmp_path, {"discriminator": Discriminator(4)})
+
+
+@pytest.mark.parametrize("options", [{}, {"n_inputs": 2}, {"n_channels": (3, 3)}])
+def test_a_generator_with_noise_begins_with_one_without_and_as_one(tmp_path, options):
+    first, noisy = Generator(4), Generator(4, noise=True, **options)
+    save_model(tmp_path, {"generator": first}, {"model": {"base_filters": 4, "n_inputs": 1}})
+    model_folder.load_initial(tmp_path, {"generator": noisy})
+    for name in ("down2_conv", "up1_conv", "up7_norm"):
+        assert all(map(np.array_equal, noisy.get_layer(name).get_weights(), first.get_layer(name).get_weights()))
+    if not options:
+        image = np.random.default_rng(0).uniform(-1, 1, (2, 256, 256, 1)).astype(np.float32)
+        np.testing.assert_array_equal(noisy(image), first(image))
+
+
+def test_a_generator_with_noise_is_the_start_of_such_ones_alone(tmp_path):
+    first = Generator(4, noise=True)
+    first.get_layer("up7_noise").strength.assign(np.arange(4))
+    save_model(tmp_path, {"generator": first}, {"model": {"base_filters": 4, "n_inputs": 1, "noise": True}})
+    for options in ({}, {"n_inputs": 2}, {"n_channels": (3, 3)}):
+        noisy = Generator(4, noise=True, **options)
+        model_folder.load_initial(tmp_path, {"generator": noisy})
+        np.testing.assert_array_equal(noisy.get_layer("up7_noise").strength, np.arange(4))
+    for options in ({}, {"n_inputs": 2}):
+        with pytest.raises(UserError, match=r"--init_from .* draws from noise: add --noise, with a discriminator$"):
+            model_folder.load_initial(tmp_path, {"generator": Generator(4, **options)})
 
 
 @pytest.mark.parametrize("n_channels", [(1, 1), (3, 3)])

@@ -10,7 +10,7 @@ from test_weights import write_legacy
 import model
 from common import pretrained
 from common.cli import UserError
-from common.stored_generator import LEVELS, find_generator, read_convolutions
+from common.stored_generator import LEVELS, NOISY, find_generator, read_convolutions
 from common.weights import load_generator, save_model
 from inference import onnx_network
 
@@ -18,10 +18,10 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 
-def trained_generator(n_inputs):
+def trained_generator(n_inputs, noise):
     """A generator whose every weight matters: nothing is 0 or 1 as in a new one."""
     keras.utils.set_random_seed(n_inputs)
-    generator = model.Generator(4, n_inputs)
+    generator = model.Generator(4, n_inputs, noise=noise)
     rng = np.random.default_rng(n_inputs)
     generator.set_weights(
         [
@@ -32,11 +32,16 @@ def trained_generator(n_inputs):
     return generator
 
 
+def save_trained(folder, n_inputs, noise=False):
+    generator, size = trained_generator(n_inputs, noise), {"base_filters": 4, "n_inputs": n_inputs}
+    save_model(folder, {"generator": generator}, {"model": {**size, "noise": True} if noise else size})
+    return generator
+
+
 @pytest.fixture(scope="module", params=[1, 2])
 def saved(request, tmp_path_factory):
-    folder, generator = tmp_path_factory.mktemp("saved"), trained_generator(request.param)
-    size = {"base_filters": 4, "n_inputs": request.param}
-    save_model(folder, {"generator": generator}, {"model": size})
+    folder = tmp_path_factory.mktemp("saved")
+    generator = save_trained(folder, request.param)
     write_legacy(folder / "legacy.h5", generator)
     return folder, generator
 
@@ -57,6 +62,19 @@ def test_the_graph_gives_what_keras_gives(saved, name):
     np.testing.assert_allclose(generated, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_inputs", [1, 2])
+def test_the_graph_draws_from_the_noise_that_keras_draws_from(tmp_path, n_inputs):
+    generator, given = save_trained(tmp_path, n_inputs, noise=True), [images(3, seed) for seed in range(n_inputs)]
+    session = onnx_network.start_session(onnx_network.build(find_generator(tmp_path)))
+    (generated,) = session.run(None, dict(zip(("source", "style"), given, strict=False)))
+    expected = generator(given if n_inputs > 1 else given[0], training=False).numpy()
+    np.testing.assert_allclose(generated, expected, atol=1e-5)
+    for layer in generator.layers:
+        if isinstance(layer, model.Noise):
+            layer.set_weights([0 * weights for weights in layer.get_weights()])
+    assert np.abs(generator(given if n_inputs > 1 else given[0], training=False).numpy() - expected).mean() > 0.01
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", pretrained.shipped())
 def test_the_graphs_of_shipped_models_give_what_keras_gives(name):
@@ -73,6 +91,7 @@ def test_the_graphs_of_shipped_models_give_what_keras_gives(name):
 def test_the_levels_are_those_of_the_network():
     assert tuple(factor for factor, _ in model._ENCODER) == LEVELS
     assert tuple(factor for factor, _ in model._DECODER) == LEVELS[-2::-1]
+    assert len(model._NOISE_SIZES) == NOISY
 
 
 def change(path, name, values):

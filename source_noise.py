@@ -1,0 +1,40 @@
+"""Noise for a generator to draw from: the low digits of the source, which are as good as random where it sounds.
+
+A U-Net has the same answer to the same image, so that without noise it can only draw what is the same in all images, or
+nothing, where the target is random. These digits are white in time and frequency. They belong to the audio, not to its
+place in a slice: slices that overlap have the same noise, recordings that are equal have equal results, and nothing has
+to be stored or handed over. Silence has none.
+"""
+
+import numpy as np
+
+STEP = 1 / 32  # of an image in [-1, 1], 1.5 dB where it is loud: what is below is the noise. float16 has 32 steps of it
+MULTIPLIERS = (1, 3, 7, 13)  # of the four quarters of the band, so that a silent quarter has the digits of the others
+MATRIX = np.array([np.roll(MULTIPLIERS, shift) for shift in range(4)], np.float32) / np.float32(STEP)
+SCALE = 4 * np.sqrt(3.0)  # of the mean of four digits, each of variance 1 / 12
+GAIN = 10.0  # of the layers' weights, which Adam moves by about the learning rate: noise has to grow from 0
+
+
+def of_images(source: np.ndarray) -> np.ndarray:
+    """Compute the noise of images, in a quarter of their pixels.
+
+    Args:
+        source: float32 array [shape=(batch, 256, 256, channels)] in [-1, 1]; the first channel counts.
+
+    Returns:
+        float32 array [shape=(batch, 128, 128, 1)] of mean 0 and variance 1, nearly normal; 0 where all bins of a frame
+        are silent.
+    """
+    n, height, width, _ = source.shape
+    mixed = (MATRIX @ source[..., 0].reshape(n, 4, -1)).reshape(n, height, width, 1)
+    return halve(mixed - np.floor(mixed + np.float32(0.5))) * np.float32(SCALE / 2)
+
+
+def halve(image: np.ndarray) -> np.ndarray:
+    """Halve both axes of noise, and keep its variance: twice the mean of four pixels.
+
+    Args:
+        image: float array [shape=(batch, height, width, 1)].
+    """
+    n, height, width, _ = image.shape
+    return 2 * image.reshape(n, height // 2, 2, width // 2, 2, 1).mean(axis=(2, 4))
