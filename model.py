@@ -86,7 +86,8 @@ class SourceNoise(layers.Layer):
     def call(self, source: keras.KerasTensor) -> keras.KerasTensor:
         """Compute noise (batch, 128, 128, 1) from images (batch, 256, 256, channels) in [-1, 1]."""
         height, width = source.shape[1:3]
-        mixed = ops.matmul(source_noise.MATRIX, ops.reshape(source[..., 0], (-1, 4, height // 4 * width)))
+        rounded = ops.floor(source[..., 0] * source_noise.ROUNDING + 0.5)
+        mixed = ops.matmul(source_noise.MATRIX, ops.reshape(rounded, (-1, 4, height // 4 * width)))
         digits = ops.reshape(mixed - ops.floor(mixed + 0.5), (-1, height, width, 1))
         return ops.average_pool(digits, 2) * source_noise.SCALE
 

@@ -54,14 +54,16 @@ def build(stored: StoredGenerator) -> bytes:
 
     def noise_images() -> list[str]:
         # As `source_noise.of_images` and `source_noise.halve` compute it.
-        pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+        pool, half = {"kernel_shape": [2, 2], "strides": [2, 2]}, constant("noise_half", 0.5)
         height, width = data.SLICE_SHAPE[:2]
         x = add("Gather", [SOURCE, constant("noise_channel", [0], np.int64)], "noise_magnitude", axis=3)
+        x = add("Mul", [x, constant("noise_rounding", source_noise.ROUNDING)], "noise_steps")
+        x = add("Floor", [add("Add", [x, half], "noise_steps_above")], "noise_rounded")
         x = add("Reshape", [x, constant("noise_quarters", [-1, 4, height // 4 * width], np.int64)], "noise_split")
         x = add("MatMul", [constant("noise_matrix", source_noise.MATRIX), x], "noise_product")
         x = add("Reshape", [x, constant("noise_image", [-1, 1, height, width], np.int64)], "noise_mixed")
-        rounded = add("Floor", [add("Add", [x, constant("noise_half", 0.5)], "noise_above")], "noise_rounded")
-        x = add("AveragePool", [add("Sub", [x, rounded], "noise_digits")], "noise_pooled", **pool)
+        nearest = add("Floor", [add("Add", [x, half], "noise_above")], "noise_nearest")
+        x = add("AveragePool", [add("Sub", [x, nearest], "noise_digits")], "noise_pooled", **pool)
         images = [add("Mul", [x, constant("noise_scale", source_noise.SCALE)], "noise_1")]
         while len(images) < NOISY:
             pooled = add("AveragePool", [images[-1]], f"noise_{len(images)}_pooled", **pool)

@@ -114,7 +114,9 @@ def flags_of(arguments):
         f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}" for flag, value in values.items()
     ]
     switches = [
-        f"--{flag}" for flag in ("augment", "generator_alone", "disc_style", "disc_band", "noise") if arguments.get(flag)
+        f"--{flag}"
+        for flag in ("augment", "generator_alone", "disc_style", "disc_band", "noise")
+        if arguments.get(flag)
     ]
     return " ".join([f"--base_filters {arguments['base_filters']}", *words, *switches])
 

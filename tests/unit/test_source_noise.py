@@ -58,7 +58,7 @@ def test_a_difference_that_cannot_be_heard_changes_little():
     image = images_of(piano())[:, :, :256]
     rounded = image + np.random.default_rng(0).uniform(-1e-6, 1e-6, image.shape).astype(np.float32)
     difference = source_noise.of_images(image) - source_noise.of_images(rounded)
-    assert np.mean(np.abs(difference) > 0.01) < 0.01
+    assert np.mean(np.abs(difference) > 0.03) < 0.01
 
 
 def test_the_layers_compute_the_same_noise():
