@@ -151,7 +151,8 @@ def training_table(config, folder):
         "best epoch": f"{best['epoch']}: {score}; the unchanged input has {config['unchanged']['gen_mae_val']:.4f}",
     }
     if mixed := config.get("mixed"):
-        rows["afterwards"] = f"mixed with `{mixed['with']}` by `interpolate.py --weight {mixed['weight']:g}`"
+        noise = f" --noise {mixed['noise']:g}" if mixed.get("noise", 1) != 1 else ""
+        rows["afterwards"] = f"mixed with `{mixed['with']}` by `interpolate.py --weight {mixed['weight']:g}{noise}`"
     if earlier := config.get("earlier"):
         flags = flags_of(earlier["arguments"])
         rows["initial weights"] = f"those of an earlier run of {n_slices(earlier):,} slices (`earlier.csv`): `{flags}`"
