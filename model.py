@@ -101,14 +101,16 @@ class HalvedNoise(layers.Layer):
 
 
 class Noise(layers.Layer):
-    """Add noise to features, for each channel with a strength that is learned, and is 0 at first (Karras et al. 2019).
+    """Add noise to features, at strengths that are learned, and are 0 at first (Karras et al. 2019).
 
-    The weights are a tenth of the strengths (`source_noise.GAIN`), so that the optimizer moves these ten times as far.
+    Each channel has a strength at each height, as octaves differ in how random they are. The weights are a tenth of the
+    strengths (`source_noise.GAIN`), so that the optimizer moves these ten times as far.
     """
 
     def build(self, input_shape: list[tuple[int | None, ...]]) -> None:
-        """Make the weights, (channels,)."""
-        self.strength = self.add_weight(name="strength", shape=(input_shape[0][-1],), initializer="zeros")
+        """Make the weights, (height, 1, channels)."""
+        _, height, _, channels = input_shape[0]
+        self.strength = self.add_weight(name="strength", shape=(height, 1, channels), initializer="zeros")
 
     def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
         """Add noise (batch, height, width, 1) to features (batch, height, width, channels)."""

@@ -51,7 +51,7 @@ class Convolution(NamedTuple):
         kernel: [shape=(4, 4, n_in, n_out)]; of a transposed convolution, [shape=(4, 4, n_out, n_in)].
         bias: [shape=(n_out,)]; None for most.
         normalization: scale, offset, mean and variance, each [shape=(n_out,)]; None for the first and the last.
-        noise: what weighs the noise that is then added, [shape=(n_out,)]; None for most.
+        noise: what weighs the noise that is then added, [shape=(height, 1, n_out)]; None for most.
     """
 
     kernel: np.ndarray
@@ -193,6 +193,7 @@ class _Layer(NamedTuple):
     bias: str | None = None
     normalization: str | None = None
     noise: str | None = None
+    height: int = 0  # of the noise
 
     @property
     def names(self) -> list[str]:
@@ -229,7 +230,7 @@ def _decoder(base_filters: int, n_out: int, noise: bool) -> list[_Layer]:
         kernel = f"{_numbered('conv2d_transpose', number)}/vars/0"
         noisy = number - (len(LEVELS) - 1 - NOISY)
         weight = f"{_noise_layer(noisy)}/vars/0" if noise and noisy >= 0 else None
-        layers.append(_Layer(kernel, (4, 4, width, n_channels), width, None, normalization, weight))
+        layers.append(_Layer(kernel, (4, 4, width, n_channels), width, None, normalization, weight, 2 ** (number + 1)))
         n_channels = 2 * width  # with the skip
     last = _numbered("conv2d_transpose", len(LEVELS) - 1)
     return [*layers, _Layer(f"{last}/vars/0", (4, 4, n_out, n_channels), n_out, f"{last}/vars/1")]
@@ -239,7 +240,9 @@ def _read_convolution(found: Mapping[str, h5py.Dataset], layer: _Layer, path: Pa
     """Read and check the weights of a layer."""
     values = []
     for name in layer.names:
-        shape = layer.kernel_shape if name == layer.kernel else (layer.width,)
+        shape = {layer.kernel: layer.kernel_shape, layer.noise: (layer.height, 1, layer.width)}.get(
+            name, (layer.width,)
+        )
         if name not in found or found[name].shape != shape:
             held = f"of shape {found[name].shape}" if name in found else "missing"
             raise ValueError(f"{name} must have the shape {shape} and is {held}")

@@ -49,7 +49,7 @@ def build(stored: StoredGenerator) -> bytes:
         return add(kind, [x, *values], name, **geometry)
 
     def add_noise(x: str, name: str, strength: np.ndarray) -> str:
-        factor = constant(f"{name}_strength", source_noise.GAIN * strength.reshape(1, -1, 1, 1))
+        factor = constant(f"{name}_strength", source_noise.GAIN * strength.transpose(2, 0, 1))
         return add("Add", [x, add("Mul", [noises.pop(), factor], f"{name}_weighted")], f"{name}_noise")
 
     def noise_images() -> list[str]:

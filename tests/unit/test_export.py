@@ -20,7 +20,7 @@ def saved(request, tmp_path_factory):
     made = model.Generator(4, n_inputs, noise=noise)
     for layer in made.layers:
         if isinstance(layer, model.Noise):
-            layer.strength.assign([0.1] * layer.strength.shape[0])
+            layer.strength.assign(np.random.default_rng(0).normal(0, 0.05, layer.strength.shape))
     save_model(folder, {"generator": made}, config)
     generator, _ = load_generator(folder)
     images = [export.example_image(10 + number) for number in range(n_inputs)]

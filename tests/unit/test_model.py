@@ -52,19 +52,20 @@ def test_the_strength_of_noise_is_learned_from_0():
     image = tf.random.uniform((2, 256, 256, 1), -1, 1)
     generator = Generator(4, noise=True)
     strengths = [layer.strength for layer in generator.layers if isinstance(layer, Noise)]
-    assert [strength.shape for strength in strengths] == [(16,), (8,), (4,)]
+    assert [strength.shape for strength in strengths] == [(32, 1, 16), (64, 1, 8), (128, 1, 4)]
     assert not any(np.any(strength) for strength in strengths)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(generator(image) - 0.5))
     assert all(np.abs(gradient).max() > 0 for gradient in tape.gradient(loss, [s.value for s in strengths]))
 
 
-def test_noise_is_added_to_features_ten_times_as_strong_as_its_weight_says():
+def test_noise_is_added_to_each_bin_of_a_channel_ten_times_as_strong_as_its_weight_says():
     layer, rng = Noise(), np.random.default_rng(1)
-    features, image = (rng.random((2, 8, 8, count)).astype(np.float32) for count in (3, 1))
+    features, image = (rng.random((2, 8, 4, count)).astype(np.float32) for count in (3, 1))
     np.testing.assert_array_equal(layer([features, image]), features)
-    layer.strength.assign([0, 1, -0.5])
-    expected = features + image * np.array([0, 10, -5], np.float32)
+    strength = rng.normal(size=(8, 1, 3)).astype(np.float32)
+    layer.strength.assign(strength)
+    expected = features + image * 10 * strength
     np.testing.assert_allclose(layer([features, image]), expected, rtol=1e-6)
 
 

@@ -178,12 +178,13 @@ def test_a_generator_with_noise_begins_with_one_without_and_as_one(tmp_path, opt
 
 def test_a_generator_with_noise_is_the_start_of_such_ones_alone(tmp_path):
     first = Generator(4, noise=True)
-    first.get_layer("up7_noise").strength.assign(np.arange(4))
+    strength = np.arange(128 * 4).reshape(128, 1, 4)
+    first.get_layer("up7_noise").strength.assign(strength)
     save_model(tmp_path, {"generator": first}, {"model": {"base_filters": 4, "n_inputs": 1, "noise": True}})
     for options in ({}, {"n_inputs": 2}, {"n_channels": (3, 3)}):
         noisy = Generator(4, noise=True, **options)
         model_folder.load_initial(tmp_path, {"generator": noisy})
-        np.testing.assert_array_equal(noisy.get_layer("up7_noise").strength, np.arange(4))
+        np.testing.assert_array_equal(noisy.get_layer("up7_noise").strength, strength)
     for options in ({}, {"n_inputs": 2}):
         with pytest.raises(UserError, match=r"--init_from .* draws from noise: add --noise, with a discriminator$"):
             model_folder.load_initial(tmp_path, {"generator": Generator(4, **options)})
