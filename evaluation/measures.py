@@ -113,6 +113,13 @@ METRICS = {
         "share of the fast changes over time that repeats every 32 frames, above that of the target: a checkerboard of "
         "the network, which the texture counts as texture",
     ),
+    "contrast": Metric(
+        "contrast (dB)",
+        1,
+        "by how many dB partials stand out more from what lies between them than in the target, at its places: below 0, "
+        "there is noise between them, which the texture counts as texture, or they are smeared or missing",
+        ideal=0.0,
+    ),
     "pitch_f_measure": Metric(
         "pitches kept (F-measure)",
         3,

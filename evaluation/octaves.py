@@ -1,4 +1,4 @@
-"""Measures that show what a mean absolute error does not: texture and level by octave, and the network's pattern."""
+"""Measures that show what a mean absolute error does not: texture and level by octave, pattern, and contrast."""
 
 import numpy as np
 
@@ -8,7 +8,9 @@ from common import bands
 TEXTURE_BANDS = bands.OCTAVES
 LEVEL_BANDS = ((0, 150), *TEXTURE_BANDS)
 TEXTURE_AIM, LEVEL_AIM = 0.15, 1.5  # how far from 1, and from 0 dB, is near enough
+_DECIBELS = -20 * np.log10(data.AMIN)  # of the whole range of log-magnitude
 LEAST_TEXTURE = 0.002  # of log-magnitude, 0.2 dB: rounding to 16 bit has half of that
+CONTRAST_BINS = 17  # of the moving mean above which a bin is a partial, 0.7 kHz
 PATTERN_FRAMES = 32  # the U-Net's layers double an image, and slices start at multiples of this
 
 
@@ -70,6 +72,42 @@ def repeating_share(periods: np.ndarray) -> float:
     return float(between / (between + within)) if between + within > LEAST_TEXTURE**2 else float("nan")
 
 
+def contrast_error(log_magnitude: np.ndarray, target: np.ndarray) -> float:
+    """Compute by how many dB partials stand out more from what lies between them than in the target.
+
+    A bin of the target, averaged over 9 frames, is on a partial if it is above its moving mean over 17 bins, and
+    between partials if not. The contrast of an octave is the mean log-magnitude of the former minus that of the latter,
+    at the places that the target gives. Noise between the partials lowers it, and so do partials that are smeared or
+    missing; `texture` counts that noise as texture. A definition of this project.
+
+    Args:
+        log_magnitude: float array [shape=(256, n_frames)] in [0, 1].
+        target: float array of the same shape and range.
+
+    Returns:
+        The contrast minus that of the target, in the mean over the octaves, in dB (as they are where it is loud): 0 is
+        right, below 0 the sound is hazy. NaN with fewer than 9 frames, or if the target is silent.
+    """
+    if target.shape[1] < bands.TEXTURE_FRAMES:
+        return float("nan")
+    slow = _moving_mean(target, bands.TEXTURE_FRAMES, axis=1)
+    margin = CONTRAST_BINS // 2
+    around = _moving_mean(np.pad(slow, ((margin, margin), (0, 0)), mode="edge"), CONTRAST_BINS, axis=0)
+    on_partial = slow > around
+    difference = _moving_mean(log_magnitude, bands.TEXTURE_FRAMES, axis=1) - slow
+    errors = []
+    for band in TEXTURE_BANDS:
+        places, values = on_partial[bands.bins(*band)], difference[bands.bins(*band)]
+        if places.any() and not places.all():
+            errors.append(values[places].mean(dtype=np.float64) - values[~places].mean(dtype=np.float64))
+    return float(np.mean(errors)) * _DECIBELS if errors else float("nan")
+
+
+def _moving_mean(values: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Compute the means of all runs of a length along an axis."""
+    return np.lib.stride_tricks.sliding_window_view(values, length, axis=axis).mean(axis=-1)
+
+
 def fast_changes(log_magnitude: np.ndarray) -> np.ndarray:
     """Subtract the centered moving mean over 9 frames, in the frames that have four neighbors on each side.
 
@@ -80,7 +118,7 @@ def fast_changes(log_magnitude: np.ndarray) -> np.ndarray:
         float64 array [shape=(n_bins, n_frames - 8)].
     """
     margin = bands.TEXTURE_FRAMES // 2
-    means = np.lib.stride_tricks.sliding_window_view(log_magnitude, bands.TEXTURE_FRAMES, axis=1).mean(axis=-1)
+    means = _moving_mean(log_magnitude, bands.TEXTURE_FRAMES, axis=1)
     return np.asarray(log_magnitude[:, margin:-margin] - means, np.float64)
 
 

@@ -22,7 +22,7 @@ from inference.transfer import PredictFn
 from synthesis.midi import NoteEvent
 
 MANIFEST_NAME = "evaluation.json"
-FORMAT = 3  # of the manifest; 2 had fewer metrics, 1 another name for a system
+FORMAT = 4  # of the manifest; 2 and 3 had fewer metrics, 1 another name for a system
 
 
 def run(settings: EvaluationSettings, device_name: str) -> int:

@@ -194,6 +194,7 @@ def _score_output(
         "texture_error": octaves.mean_error(textures - 1),
         "level_error": octaves.mean_error(levels),
         "pattern": octaves.pattern_share(image) - octaves.pattern_share(target_image),
+        "contrast": octaves.contrast_error(image, target_image),
         "pitch_f_measure": metrics.pitch_f_measure(found, target_pitches),
         "pitch_jaccard": metrics.pitch_jaccard(found, target_pitches),
         **{f"texture_{low}": float(value) for (low, _), value in zip(octaves.TEXTURE_BANDS, textures, strict=True)},

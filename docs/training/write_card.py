@@ -31,6 +31,7 @@ MEASURES = {
     "texture_error": ("texture error", 3),
     "level_error": ("level error (dB)", 2),
     "pattern": ("pattern", 3),
+    "contrast": ("contrast (dB)", 1),
     "pitch_f_measure": ("pitches kept", 3),
     "notes_f": ("notes", 3),
 }

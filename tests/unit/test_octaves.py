@@ -1,4 +1,4 @@
-"""Texture and level by octave, and the pattern of a network, in closed form."""
+"""Texture and level by octave, the pattern of a network, and the contrast of partials, in closed form."""
 
 import numpy as np
 import pytest
@@ -120,3 +120,34 @@ def test_a_short_or_a_steady_image_has_no_share():
     assert np.isnan(octaves.pattern_share(noise(0, 71)))
     assert np.isfinite(octaves.pattern_share(noise(0, 72)))
     assert np.isnan(octaves.pattern_share(np.full((256, N_FRAMES), 0.3)))
+
+
+def comb(peak=0.7, valley=0.3):
+    """Partials in every fourth bin."""
+    image = np.full((256, N_FRAMES), valley, np.float32)
+    image[::4] = peak
+    return image
+
+
+def test_contrast_is_what_partials_stand_out_by():
+    decibels = 20 * np.log10(2.0**16)
+    assert octaves.contrast_error(comb(), comb()) == 0
+    for change, expected in ((comb(0.6, 0.2), 0), (comb(valley=0.4), -0.1), (comb(0.6), -0.1), (comb(0.8, 0.2), 0.2)):
+        assert octaves.contrast_error(change, comb()) == pytest.approx(expected * decibels, abs=0.01)
+    shifted = np.roll(comb(), 1, axis=0)  # partials at other places are none
+    assert octaves.contrast_error(shifted, comb()) == pytest.approx(-(0.4 + 0.4 / 3) * decibels, rel=0.03)
+
+
+def test_noise_of_mean_0_changes_the_texture_and_not_the_contrast():
+    rng, target = np.random.default_rng(0), comb()
+    rough = target + rng.normal(0, 0.02, target.shape).astype(np.float32)
+    assert octaves.texture(rough).min() > 0.015
+    assert octaves.contrast_error(rough, target) == pytest.approx(0, abs=0.05)
+    hazy = np.maximum(target, 0.5 + rng.normal(0, 0.02, target.shape)).astype(np.float32)
+    assert octaves.contrast_error(hazy, target) < -15
+
+
+def test_silence_and_a_moment_have_no_contrast():
+    assert np.isnan(octaves.contrast_error(comb(), np.zeros((256, N_FRAMES), np.float32)))
+    assert np.isnan(octaves.contrast_error(comb()[:, :8], comb()[:, :8]))
+    assert octaves.contrast_error(np.zeros((256, N_FRAMES), np.float32), comb()) < -30
