@@ -116,8 +116,8 @@ METRICS = {
     "contrast": Metric(
         "contrast (dB)",
         1,
-        "by how many dB partials stand out more from what lies between them than in the target: below 0, there is noise "
-        "between them, which the texture counts as texture, or they are smeared or missing",
+        "by how many dB partials stand out more from what lies between them than in the target: below 0 there is noise "
+        "between them (the texture counts it as texture), or they are smeared or missing",
         ideal=0.0,
     ),
     "pitch_f_measure": Metric(
