@@ -37,7 +37,7 @@ Made by `write_scores.py` from evaluations with `evaluate.py` (phase `griffinlim
 {seconds:g} s of each, **with SoundFont notes, not with NSynth**. The models whose names end in `_generator` were
 trained by their mean absolute error alone, the others with a discriminator.{earlier}
 [method.md](../method.md#evaluation) has the measures; brackets are 95% intervals. For texture, 1 is right, for level 0
-dB; less is better elsewhere, except for pitches and notes.
+dB, and for the contrast; less is better elsewhere, except for pitches and notes.
 """
 
 

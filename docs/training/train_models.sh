@@ -8,9 +8,9 @@
 #
 # Everything can be stopped; the same command resumes. A processor without bfloat16 is faster with
 # PRECISION=float32. For full size, on a GPU: FILTERS=64 PRECISION=mixed_float16. EPOCHS and STEPS make the runs without
-# a discriminator longer or shorter, DISC_EPOCHS and DISC_STEPS those with it, WARM_STEPS the discriminator's own. With
-# your own data sets, for example from NSynth: DATA="features/a features/b", TEST="audios/seen audios/unseen"; MIDI_PATH
-# is then ignored.
+# a discriminator longer or shorter, DISC_EPOCHS and DISC_STEPS those with it, WARM_STEPS the discriminator's own. MIX is
+# the part of the latter in the model that is shipped; the rest is of the former. With your own data sets, for example
+# from NSynth: DATA="features/a features/b", TEST="audios/seen audios/unseen"; MIDI_PATH is then ignored.
 set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: $0 MIDI_PATH WORK [target] …" >&2; exit 2; }
 midi=$1 work=$2 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -51,7 +51,7 @@ for target in "${targets[@]}"; do
         --steps_per_epoch "${WARM_STEPS:-600}" --gen_lr 1e-9 --disc_lr 2e-4 --models_path "$work/warm"
         --output_path "$work/warm/output")
     disc=("${common[@]}" "${folders[@]}" --init_from "$work/warm/$name" --select sound
-        --gen_lr 2e-4 --disc_lr 2e-4 --l1_weight 200 --mean_weight 20000 --linear_weight 3 --level_weight 50
+        --noise --gen_lr 2e-4 --disc_lr 2e-4 --l1_weight 150 --mean_weight 20000 --linear_weight 3 --level_weight 10
         --epochs "${DISC_EPOCHS:-30}" --steps_per_epoch "${DISC_STEPS:-2600}")
     generator=("${alone[@]}" "${folders[@]}" --steps_per_epoch "${STEPS:-2600}")
     if [ "$target" = any ]; then
@@ -65,10 +65,14 @@ for target in "${targets[@]}"; do
         "$python" "$here/train.py" "${warm[@]}" --target "$target"
         "$python" "$here/train.py" "${disc[@]}" --target "$target"
     fi
-    shipped=("$name")
-    [ -n "${ALONE:-}" ] || shipped+=("${name}_generator")
+    # A mix of both is shipped: it keeps more of the pitches than the one that was trained with a discriminator.
+    rm -rf "$work/mixed/$name"
+    "$python" "$here/docs/training/interpolate.py" --weight "${MIX:-0.85}" --output "$work/mixed/$name" \
+        --models "${ALONE:-$work/models}/${name}_generator" "$work/models/$name"
+    shipped=("$work/mixed/$name")
+    [ -n "${ALONE:-}" ] || shipped+=("$work/models/${name}_generator")
     for model in "${shipped[@]}"; do
-        "$python" "$here/docs/training/ship_model.py" --model "$work/models/$model" --output "$work/ship"
+        "$python" "$here/docs/training/ship_model.py" --model "$model" --output "$work/ship"
     done
     for audios in "${test[@]}" "$here/docs/examples"; do
         "$python" "$here/evaluate.py" --model "$work/ship/$name" "${ALONE:-$work/ship}/${name}_generator" --seconds 30 \

@@ -162,8 +162,10 @@ def training_table(config, folder):
 
 
 BEGINNING = "a model of the [runs before](../../docs/training/README.md#the-shipped-models)"
-SLICES = 75_000  # more than any shipped model has seen of its targets, all runs together
+SLICES = 130_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
+WITH_NOISE = """
+It draws from [noise](../../docs/method.md#noise-for-the-generator), the low digits of its input."""
 WITH_PHASE = """
 `phase/` has a network of the phase, for `--phase network` ([phases](../../docs/phases.md#what-helps))."""
 ALONE = """It was trained by its mean absolute error alone.
@@ -204,7 +206,8 @@ Music MIDI, not with NSynth.
 for models with a discriminator, and which [keeps more pitches](../../docs/phases.md#what-helps)), SoundFont notes. No
 training used these pieces, nor the unseen keyboard ([which shares
 recordings](../../docs/training/README.md#data-today) with a keyboard of the first training).
-[method.md](../../docs/method.md#evaluation) has the measures. Less is better, except for pitches and notes.
+[method.md](../../docs/method.md#evaluation) has the measures. Less is better, except for pitches and notes; for the
+contrast, 0 is right.
 
 {scores}
 
@@ -253,7 +256,9 @@ def main():
         learned="the instruments of its targets" if several else "the instrument of its target",
         slices=SLICES,
         targets="The targets are" if several else "The target is",
-        kind=kind + (WITH_PHASE if (folder / "phase").is_dir() else ""),
+        kind=kind
+        + (WITH_NOISE if config["model"].get("noise") else "")
+        + (WITH_PHASE if (folder / "phase").is_dir() else ""),
         limits=LIMITS if adversarial else LIMITS_ALONE,
     )
     with storage.atomic_write(folder / "README.md") as partial:
