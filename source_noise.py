@@ -8,9 +8,9 @@ to be stored or handed over. Silence has none.
 
 import numpy as np
 
-STEP = 1 / 32  # of an image in [-1, 1], 1.5 dB where it is loud: what is below is the noise. float16 has 32 steps of it
+STEP = 1 / 16  # of an image in [-1, 1], 3 dB where it is loud: what is below is the noise
 ROUNDING = 2.0**16  # steps of 1: sums of so many digits are exact in float32, in any order, and equal in all programs
-MULTIPLIERS = (1, 3, 7, 13)  # of the four quarters of the band, so that a silent quarter has the digits of the others
+MULTIPLIERS = (1, 2, 3, 5)  # of the four quarters of the band, so that a silent quarter has the digits of the others
 MATRIX = np.array([np.roll(MULTIPLIERS, shift) for shift in range(4)], np.float32) / np.float32(STEP * ROUNDING)
 SCALE = 4 * np.sqrt(3.0)  # of the mean of four digits, each of variance 1 / 12
 GAIN = 10.0  # of the layers' weights, which Adam moves by about the learning rate: noise has to grow from 0

@@ -185,7 +185,7 @@ def test_the_same_command_again_measures_nothing_and_other_settings_are_refused(
     earlier["settings"]["format"] = 3
     (output / "evaluation.json").write_text(json.dumps(earlier))
     refused = run_script("evaluate.py", *arguments, check=2)
-    assert "format 2 then, 3 now" in one_line(refused.stderr) and "--overwrite" in refused.stderr
+    assert "format 3 then, 4 now" in one_line(refused.stderr) and "--overwrite" in refused.stderr
     (output / "evaluation.json").write_bytes(record)
 
 
