@@ -85,7 +85,7 @@ def find_generator(path: str | Path) -> StoredGenerator:
             return StoredGenerator(path, size, {"model": size, "legacy": True}, True)
         weights = weights_file.find_weights(file)
         size, phase = weights_file.generator_size(weights)
-        noise = any(dataset.name == f"{_noise_layer(0)}/vars/0" for dataset in weights)
+        noise = any(dataset.name == _noise_weight(0) for dataset in weights)
     config_path = path.parent / CONFIG_NAME
     if not config_path.is_file():
         raise UserError(f"--model {path} has no {CONFIG_NAME} in its folder; the two belong together")
@@ -207,8 +207,8 @@ def _numbered(kind: str, number: int) -> str:
     return f"/layers/{kind}_{number}" if number else f"/layers/{kind}"
 
 
-def _noise_layer(number: int) -> str:
-    return _numbered("noise", number)
+def _noise_weight(number: int) -> str:
+    return f"{_numbered('noise', number)}/vars/0"
 
 
 def _encoder(base_filters: int, n_channels: int) -> list[_Layer]:
@@ -229,7 +229,7 @@ def _decoder(base_filters: int, n_out: int, noise: bool) -> list[_Layer]:
         normalization = _numbered("batch_normalization", len(LEVELS) - 1 + number)
         kernel = f"{_numbered('conv2d_transpose', number)}/vars/0"
         noisy = number - (len(LEVELS) - 1 - NOISY)
-        weight = f"{_noise_layer(noisy)}/vars/0" if noise and noisy >= 0 else None
+        weight = _noise_weight(noisy) if noise and noisy >= 0 else None
         layers.append(_Layer(kernel, (4, 4, width, n_channels), width, None, normalization, weight, 2 ** (number + 1)))
         n_channels = 2 * width  # with the skip
     last = _numbered("conv2d_transpose", len(LEVELS) - 1)

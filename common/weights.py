@@ -117,10 +117,9 @@ def load_narrower(
     """Load the weights of a network that sees or generates less into one that is otherwise the same.
 
     Filters of the first layer that see a style, where the file has none, stay as they are, and so does the strength of
-    a generator's noise. Those that see the channels
-    of a phase become 0, so that the network begins with what the other makes of the magnitude. Filters of the last
-    layer that generate a phase stay as they are, and so does the last layer of a discriminator that sees the whole
-    band, where the file's sees patches.
+    a generator's noise. Those that see the channels of a phase become 0, so that the network begins with what the other
+    makes of the magnitude. Filters of the last layer that generate a phase stay as they are, and so does the last layer
+    of a discriminator that sees the whole band, where the file's sees patches.
 
     Args:
         network: a generator or a discriminator.
@@ -146,7 +145,7 @@ def load_narrower(
     places = [start + np.arange(1 if plain else count) for start, count in zip(starts, seen, strict=False)]
     stored = {variable.path: variable for variable in narrow.weights}
     for variable in network.weights:
-        loaded = stored.pop(variable.path, None)
+        loaded = stored.get(variable.path)
         if loaded is None:  # of the noise
             continue
         if variable.shape == loaded.shape:

@@ -131,17 +131,16 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
         n_seen = [image.shape[-1] for image in network.inputs]
         plain = "phase" not in stored and n_seen[0] > 1
         n_inputs = _count_inputs(path, name, len(n_seen), config)
-        whole_band, noise = False, stored.get("noise", False)
-        if name == "generator" and noise and not _has_noise(network):
-            raise UserError(
-                f"--init_from {path} has a generator that draws from noise: add --noise, with a discriminator"
-            )
+        whole_band = noise = False
         if name == "discriminator":
             _check_width(path, network, weights, n_inputs if plain else sum(n_seen[:n_inputs]))
             whole_band = _sees_whole_band(path, network, config)
-        differs = whole_band != _is_of_whole_band(network) if name == "discriminator" else noise != _has_noise(network)
+            differs = whole_band != _is_of_whole_band(network)
+        else:
+            noise = _draws_from_noise(path, network, stored)
+            differs = noise != _has_noise(network)
         if plain or n_inputs < len(n_seen) or differs:
-            load_narrower(network, weights, n_inputs, plain, whole_band, noise and name == "generator")
+            load_narrower(network, weights, n_inputs, plain, whole_band, noise)
         else:
             load_weights(network, weights)
 
@@ -170,6 +169,23 @@ def _count_inputs(path: Path, name: str, n_inputs: int, config: Mapping[str, Any
 
 def _has_noise(generator: keras.Model) -> bool:
     return any(isinstance(layer, Noise) for layer in generator.layers)
+
+
+def _draws_from_noise(path: Path, generator: keras.Model, stored: Mapping[str, Any]) -> bool:
+    """Tell whether a stored generator draws from noise.
+
+    Args:
+        path: the model's folder.
+        generator: the network that begins with it.
+        stored: what the configuration of the folder says of it.
+
+    Raises:
+        UserError: if it does, and the other does not.
+    """
+    noise = stored.get("noise", False)
+    if noise and not _has_noise(generator):
+        raise UserError(f"--init_from {path} has a generator that draws from noise: add --noise, with a discriminator")
+    return noise
 
 
 def _is_of_whole_band(network: keras.Model) -> bool:
