@@ -109,19 +109,27 @@ def test_a_style_is_taken_as_predict_multitarget_takes_it(browser, address, clip
     browser.find_element("css selector", "input[value=string_acoustic]").click()
     grid = browser.find_element("id", "interleave")
     assert grid.is_selected()  # the model was trained with a discriminator
+    assert built_page.give(browser, clips / "mono.wav")[1] == ""
+    words = {"script": "predict_multitarget.py", "model": built_page.STYLE_MODEL}
+    flags = ("--style", EXAMPLES / "string_acoustic" / "style.wav")
+    expected = convert_here(clips / "mono.wav", tmp_path / "out.wav", *flags, **words)
+    assert_alike(built_page.download(browser)[0], expected, 0.08)  # it draws from noise
+    browser.find_element("css selector", f"input[value={built_page.NOISELESS_STYLE_MODEL}]").click()
+    browser.find_element("css selector", "input[value=string_acoustic]").click()
+    assert not grid.is_selected()
+    grid.click()
+    words["model"] = built_page.NOISELESS_STYLE_MODEL
     for style, own in ((EXAMPLES / "string_acoustic" / "style.wav", False), (clips / "stereo.wav", True)):
-        flags = ("--style", style)
+        flags = ("--style", style, "--interleave", str(not own).lower())
         if own:
             grid.click()
-            flags = (*flags, "--interleave", "false")
             browser.find_element("id", "style-file").send_keys(str(style))
         assert built_page.give(browser, clips / "mono.wav")[1] == ""
         samples, _, name = built_page.download(browser)
         assert name == ("mono as the style of stereo.wav.wav" if own else "mono as strings.wav")
-        words = {"script": "predict_multitarget.py", "model": built_page.STYLE_MODEL}
         expected = convert_here(clips / "mono.wav", tmp_path / "out.wav", *flags, **words)
-        assert_alike(samples, expected, 0.08)  # its noise is digits of an FFT, which the page rounds otherwise
-        assert not own or np.abs(samples - expected).max() < 0.02
+        assert_alike(samples, expected)
+        assert not own or np.abs(samples - expected).max() < TOLERANCE
     soundfile.write(tmp_path / "silence.wav", np.zeros(44_100), 44_100)
     browser.find_element("id", "style-file").send_keys(str(tmp_path / "silence.wav"))
     assert built_page.give(browser, clips / "mono.wav")[1] == "silence.wav is silent: it cannot serve as style."
