@@ -29,6 +29,8 @@ def lower_limits(row, kind):
 
 def slices_of_an_epoch(config):
     """Return how many slices an epoch of a training had."""
+    if "slices" in config["training"]:  # of a run on a GPU, which is as long as its time
+        return config["training"]["slices"] // config["training"]["epoch"]
     arguments, n_slices = config["arguments"], config["data"]["slices"]
     steps = arguments["steps_per_epoch"]
     return min(n_slices, steps * arguments["batch_size"]) if steps else n_slices

@@ -133,7 +133,6 @@ def training_table(config, folder):
     with open(folder / "history.csv", newline="") as file:
         history = list(csv.DictReader(file))
     best = history[config["training"]["best_epoch"] - 1]
-    minutes = sum(float(row["seconds"]) for row in history) / 60
     epochs = "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
     several = config["model"]["n_inputs"] == 2
     score = f"`gen_mae_val` {float(best['gen_mae_val']):.4f}"
@@ -144,13 +143,20 @@ def training_table(config, folder):
     else:
         script = "train_multitarget.py --generator_alone" if several else "train_generator.py"
         what = f"`{script}`: mean absolute error alone, no discriminator"
+    if unchanged := config.get("unchanged"):
+        score += f"; the unchanged input has {unchanged['gen_mae_val']:.4f}"
     rows = {
         "script": what,
         "flags": f"`{flags_of(arguments)}`",
         "initial weights": BEGINNING,
-        "length": f"{epochs} of {slices_of_an_epoch(config):,} slices, {minutes:.0f} minutes on one core",
-        "best epoch": f"{best['epoch']}: {score}; the unchanged input has {config['unchanged']['gen_mae_val']:.4f}",
+        "length": f"{epochs} of {slices_of_an_epoch(config):,} slices, {duration(config, history)}",
+        "best epoch": f"{best['epoch']}: {score}",
     }
+    if config.get("script"):
+        rows["script"] = f"`{config['script']}`, which does as {what}"
+        rows["initial weights"] = ON_GPU if is_adversarial(config) else BEGINNING
+        if arguments.get("heard"):
+            rows["flags"] += f"; {arguments['heard']:.0%} of the loss is that of the picture of the finished audio"
     if mixed := config.get("mixed"):
         noise = f" --noise {mixed['noise']:g}" if mixed.get("noise", 1) != 1 else ""
         rows["afterwards"] = f"mixed with `{mixed['with']}` by `interpolate.py --weight {mixed['weight']:g}{noise}`"
@@ -161,8 +167,18 @@ def training_table(config, folder):
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
 
 
+def duration(config, history):
+    """Say how long a run took, and where."""
+    if machine := config.get("machine"):
+        return (
+            f"on one {machine['gpu']} beside {machine['models_at_once'] - 1} other models (PyTorch {machine['torch']})"
+        )
+    return f"{sum(float(row['seconds']) for row in history) / 60:.0f} minutes on one core"
+
+
+ON_GPU = "those of `…_generator`, with a new discriminator, which learned alone for the first 500 steps"
 BEGINNING = "a model of the [runs before](../../docs/training/README.md#the-shipped-models)"
-SLICES = 130_000  # more than any shipped model has seen of its targets, all runs together
+SLICES = 400_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
 WITH_NOISE = """
 It draws from [noise](../../docs/method.md#noise-for-the-generator), the low digits of its input."""

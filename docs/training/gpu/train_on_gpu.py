@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""Train generators on a GPU with PyTorch, in minutes: alone first, then against discriminators, several at once.
+
+Needs PyTorch, SciPy and soundfile, and what pack.py packed. Networks, losses and data are those of the project's
+scripts; the music is rendered while they train, each time in another way. Every model has a CUDA graph of its step and
+a stream of its own. Rates fall with the time that is left (half a cosine), so that a run ends when it has to.
+
+The results are generators in float16, as .npz files by the names of Keras's layers, for unpack.py.
+
+Example:
+  python docs/training/gpu/train_on_gpu.py --packed packed --keyboards 3 8 2 --models string_acoustic any
+      --alone_seconds 110 --seconds 380 --output results
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from augment import augment
+from learner import ADVERSARIAL, ALONE, Learner
+from networks import to_keras
+from packed import TARGETS
+from renderings import Renderer, Way
+
+import data
+
+BATCH_SIZE = 16
+SOUNDING = 0.5  # fraction of a style's frames
+
+
+class Pool:
+    """Slices of the latest renderings, from which batches are drawn; a new piece takes the place of the oldest."""
+
+    def __init__(self, renderer: Renderer, n_slices: int, device: str) -> None:
+        """Make room for slices of the four instruments, and the phase of one."""
+        self.renderer, self.device = renderer, device
+        self.images = torch.zeros(n_slices, 5, 256, 256, dtype=torch.float16, device=device)
+        self.pieces = torch.full((n_slices,), -1, device=device)
+        self.sounds = torch.zeros(n_slices, dtype=torch.bool, device=device)
+        self.next, self.n, self.n_rendered, self.order = 0, 0, 0, []
+
+    def render(self) -> tuple[int, torch.Tensor]:
+        """Render another piece: its number, and its slices."""
+        if not self.order:
+            self.order = list(self.renderer.rng.permutation(self.renderer.trained))
+        piece = int(self.order.pop())
+        shift = int(self.renderer.rng.integers(256))
+        return piece, self.renderer.render(piece, self.renderer.draw_way(), shift)
+
+    def store(self, piece: int, slices: torch.Tensor) -> None:
+        """Put slices in the place of the oldest."""
+        places = (self.next + torch.arange(len(slices), device=self.device)) % len(self.images)
+        self.images[places], self.pieces[places] = slices, piece
+        self.sounds[places] = (slices[:, 1].amax(1) > 2 * data.SOUNDING_LEVEL - 1).float().mean(1) > SOUNDING
+        self.next = (self.next + len(slices)) % len(self.images)
+        self.n, self.n_rendered = min(self.n + len(slices), len(self.images)), self.n_rendered + len(slices)
+
+    def draw(self, n: int, target: int | None) -> tuple[torch.Tensor, ...]:
+        """Draw a batch: sources, their phases, targets and, if there are several targets, styles: (n, 1, 256, 256)."""
+        rows = torch.randint(self.n, (n,), device=self.device)
+        if target is not None:
+            return tuple(self.images[rows, i].unsqueeze(1).float() for i in (0, 4, 1 + target))
+        kinds = 1 + (torch.arange(n, device=self.device) + torch.randint(3, (1,), device=self.device)) % 3
+        candidates = torch.randint(self.n, (8, n), device=self.device)
+        right = self.sounds[candidates] & (self.pieces[candidates] != self.pieces[rows])
+        styles = candidates.gather(0, right.float().argmax(0, keepdim=True))[0]
+        picked = (self.images[rows, 0], self.images[rows, 4], self.images[rows, kinds], self.images[styles, kinds])
+        return tuple(images.unsqueeze(1).float() for images in picked)
+
+
+def validation_batches(renderer: Renderer, keyboards: list[int], n: int, device: str) -> list[torch.Tensor]:
+    """Render the held-back pieces with some keyboards, half of them with effects: float16 (n, 5, 256, 256) each."""
+    parts = []
+    for number, piece in enumerate(renderer.held_back):
+        for index, keyboard in enumerate(keyboards):
+            slices = renderer.render(int(piece), Way(keyboard, effects=bool((number + index) % 2)))
+            parts.append(slices[: max(1, n // len(renderer.held_back) // len(keyboards))])
+    slices = torch.cat(parts)
+    slices = slices[torch.randperm(len(slices), device=device, generator=renderer.generator)]
+    return [slices[i : i + BATCH_SIZE] for i in range(0, len(slices) - BATCH_SIZE + 1, BATCH_SIZE)]
+
+
+def run(learners: list[Learner], pool: Pool, seconds: float, validation: list, arguments: argparse.Namespace) -> None:
+    """Train all learners for some time; validate at the end of each of its tenths."""
+    started, steps, epoch = time.monotonic(), 0, 0
+    gpu = torch.cuda.get_device_name() if pool.device == "cuda" else "none"
+    where = {"gpu": gpu, "torch": torch.__version__, "models_at_once": len(learners)}
+    drawn = rendered = 0
+    while True:
+        elapsed = (time.monotonic() - started) / seconds
+        for learner in learners:
+            learner.set_rate(0.5 + 0.5 * math.cos(math.pi * min(1.0, elapsed)))
+        for _ in range(10):
+            for learner in learners:
+                with learner.stream():
+                    source, *others = pool.draw(BATCH_SIZE, learner.target)
+                    learner.step(augment(source), *others)
+            steps += 1
+            drawn += BATCH_SIZE
+            while rendered * arguments.uses < drawn:
+                before = pool.n_rendered
+                rendering = pool.render()
+                Learner.wait_for(learners)
+                pool.store(*rendering)
+                Learner.release(learners)
+                rendered += pool.n_rendered - before
+        if pool.device == "cuda":
+            torch.cuda.synchronize()
+        if elapsed * arguments.epochs >= epoch + 1 or elapsed >= 1:
+            epoch += 1
+            for learner in learners:
+                row = learner.finish_epoch(epoch, validation)
+                print(learner.name, json.dumps({key: round(value, 4) for key, value in row.items()}), flush=True)
+                learner.save(arguments.output, {"slices_rendered": pool.n_rendered, **where})
+            print(f"{steps} steps of {BATCH_SIZE}, {time.monotonic() - started:.0f} s, {rendered} slices", flush=True)
+        if elapsed >= 1:
+            break
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packed", required=True, type=Path, help="folder that pack.py wrote")
+    parser.add_argument("--keyboards", required=True, type=int, nargs="+", help="presets of the keyboards")
+    parser.add_argument("--validate_with", type=int, nargs="+", default=[3, 8], help="presets that validate")
+    parser.add_argument("--models", nargs="+", default=[*TARGETS, "any"], choices=[*TARGETS, "any"])
+    parser.add_argument("--variants", nargs="*", default=["{}"], help="JSON of what differs from the recipe")
+    parser.add_argument(
+        "--alone_seconds",
+        type=float,
+        default=150,
+        help="time without discriminators; 0: the packed weights are the start",
+    )
+    parser.add_argument("--seconds", type=float, default=300, help="time with them")
+    parser.add_argument("--epochs", type=int, default=10, help="validations of either")
+    parser.add_argument("--validation_slices", type=int, default=192)
+    parser.add_argument("--pool", type=int, default=40_000, help="slices at a time; 0.5 MB each")
+    parser.add_argument("--uses", type=float, default=4, help="how often a slice is drawn by each model")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", required=True, type=Path)
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(arguments.seed)
+    torch.backends.cudnn.benchmark = True
+    device, started = arguments.device, time.monotonic()
+
+    def report(text: str) -> None:
+        print(f"[{time.monotonic() - started:.1f} s] {text}", flush=True)
+
+    renderer = Renderer(arguments.packed, arguments.keyboards, device, arguments.seed)
+    report("notes read")
+    validation = validation_batches(renderer, arguments.validate_with, arguments.validation_slices, device)
+    pool = Pool(renderer, arguments.pool, device)
+    while pool.n < arguments.pool and pool.n_rendered < arguments.pool * 2:
+        pool.store(*pool.render())
+    report(f"{pool.n} slices")
+    alone = [Learner(name, ALONE, arguments.packed, BATCH_SIZE, device) for name in arguments.models]
+    report("learners alone")
+    if arguments.alone_seconds:
+        run(alone, pool, arguments.alone_seconds, validation, arguments)
+    report("trained alone")
+    learners = []
+    for learner in alone:
+        start = to_keras(learner.averaged, BATCH_SIZE) if arguments.alone_seconds else arguments.packed
+        for number, variant in enumerate(arguments.variants):
+            weights = {**ADVERSARIAL, **json.loads(variant)}
+            learners.append(Learner(learner.name, weights, start, BATCH_SIZE, device, f"_{number}"))
+    del alone
+    report("learners with discriminators")
+    run(learners, pool, arguments.seconds, validation, arguments)
+    report(f"done; {torch.cuda.max_memory_allocated() / 1e9 if device == 'cuda' else 0:.1f} GB")
+
+
+if __name__ == "__main__":
+    main()
