@@ -14,7 +14,7 @@ from common import storage
 from common.cli import UserError
 from common.device import held_back_stderr
 from common.stored_generator import StoredGenerator, require_magnitude
-from inference import onnx_network, onnx_variants
+from inference import onnx_network
 
 FILE_NAMES = {"onnx": "generator.onnx", "litert": "generator.tflite", "savedmodel": "generator"}
 TOLERANCE = 1e-4
@@ -89,9 +89,7 @@ def describe(stored: StoredGenerator, file: str) -> str:
 
 
 def _write_onnx(stored: StoredGenerator, path: Path, half: bool) -> None:
-    model = onnx_network.build(stored)
-    if half:
-        model = onnx_variants.store_half(model)
+    model = onnx_network.build(stored, half)
     with storage.atomic_write(path) as partial:
         partial.write_bytes(model)
 

@@ -15,11 +15,16 @@ _EPSILON = 1e-3  # of Keras's normalization
 _SLOPE = 0.3  # of the encoder's leaky ReLU
 
 
-def build(stored: StoredGenerator) -> bytes:
+def build(stored: StoredGenerator, half: bool = False) -> bytes:
     """Make the ONNX graph of a generator, with normalization folded into the convolutions.
 
     Its inputs are `source` and, for two inputs, `style`; its output is `generated`: float32 (batch, 256, 256, 1) in
     [-1, 1], bins, frames and channel as in `model.Generator`; more channels if it predicts a phase.
+
+    Args:
+        stored: the generator.
+        half: whether kernels are stored as float16, before what is folded into them: weights that are stored so lose
+            nothing. onnxruntime makes them float32 when it loads the graph.
 
     Raises:
         UserError: if the weights are not exactly those of a generator.
@@ -41,12 +46,18 @@ def build(stored: StoredGenerator) -> bytes:
     def convolve(kind: str, x: str, name: str, convolution: Convolution) -> str:
         # Keras's kernel is (height, width, in, out); (height, width, out, in) where transposed. ONNX wants (out, in,
         # height, width), and (in, out, height, width).
-        kernel, bias = fold(convolution, transposed=kind == "ConvTranspose")
-        values = {f"{name}_kernel": np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)), f"{name}_bias": bias}
-        weights.extend(numpy_helper.from_array(value, key) for key, value in values.items())
+        transposed = kind == "ConvTranspose"
+        kernel, bias = fold(convolution, transposed)
+        if half:
+            stored_kernel = constant(f"{name}_half", convolution.kernel.transpose(3, 2, 0, 1), np.float16)
+            cast = add("Cast", [stored_kernel], f"{name}_cast", to=onnx.TensorProto.FLOAT)
+            factor = np.expand_dims(factors(convolution, transposed), (0, 2, 3) if transposed else (1, 2, 3))
+            folded = add("Mul", [cast, constant(f"{name}_factor", factor)], f"{name}_kernel")
+        else:
+            folded = constant(f"{name}_kernel", np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
         # 'same' of TensorFlow, for a kernel of 4 and a stride of 2, is a margin of 1 on each side.
         geometry = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
-        return add(kind, [x, *values], name, **geometry)
+        return add(kind, [x, folded, constant(f"{name}_bias", bias)], name, **geometry)
 
     def add_noise(x: str, name: str, strength: np.ndarray) -> str:
         factor = constant(f"{name}_strength", source_noise.GAIN * strength.transpose(2, 0, 1))
@@ -110,14 +121,22 @@ def fold(convolution: Convolution, transposed: bool) -> tuple[np.ndarray, np.nda
         float32 arrays: kernel, of the same shape, and bias [shape=(n_out,)].
     """
     kernel, bias, normalization, _ = convolution
+    factor = factors(convolution, transposed)
     if bias is None:
-        bias = np.zeros(kernel.shape[2 if transposed else 3], np.float32)
+        bias = np.zeros(len(factor), np.float32)
     if normalization is None:
         return kernel, bias
-    scale, offset, mean, variance = (values.astype(np.float64) for values in normalization)
-    factor = scale / np.sqrt(variance + _EPSILON)
+    _, offset, mean, _ = normalization
     folded = kernel * (factor[:, np.newaxis] if transposed else factor)
     return folded.astype(np.float32), ((bias - mean) * factor + offset).astype(np.float32)
+
+
+def factors(convolution: Convolution, transposed: bool) -> np.ndarray:
+    """Compute by what `fold` multiplies the kernel of each output: float64 [shape=(n_out,)]."""
+    if convolution.normalization is None:
+        return np.ones(convolution.kernel.shape[2 if transposed else 3])
+    scale, _, _, variance = (values.astype(np.float64) for values in convolution.normalization)
+    return scale / np.sqrt(variance + _EPSILON)
 
 
 def start_session(model: bytes | str, threads: int = 0) -> Any:

@@ -1,4 +1,4 @@
-"""Variants of a generator's ONNX graph: 16-bit weights, and a decoder that computes the last frames alone."""
+"""A variant of a generator's ONNX graph: its decoder computes the last frames alone."""
 
 from __future__ import annotations
 
@@ -14,31 +14,6 @@ if TYPE_CHECKING:
 
 FRAMES = "frames"  # the input that says how many of the last frames are computed
 _FRAME_AXIS = 3  # of (batch, channel, bin, frame)
-
-
-def store_half(model: bytes) -> bytes:
-    """Store the kernels of a graph as float16, cast to float32 when it is loaded: half the size.
-
-    Args:
-        model: a graph that `onnx_network.build` made.
-    """
-    import onnx
-    from onnx import helper, numpy_helper
-
-    proto = onnx.load_from_string(model)
-    weights = list(proto.graph.initializer)
-    del proto.graph.initializer[:]
-    casts = []
-    for weight in weights:
-        values = numpy_helper.to_array(weight)
-        if values.ndim < 4:  # biases are small
-            proto.graph.initializer.append(weight)
-            continue
-        half = f"{weight.name}_half"
-        proto.graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), half))
-        casts.append(helper.make_node("Cast", [half], [weight.name], half, to=onnx.TensorProto.FLOAT))
-    _set_nodes(proto.graph, [*casts, *proto.graph.node])
-    return proto.SerializeToString()
 
 
 def limit_decoder(model: bytes) -> bytes:

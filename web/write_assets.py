@@ -60,7 +60,7 @@ def listed(value: list[str] | str | None) -> list[str]:
 
 def write_model(stored: StoredGenerator, path: Path) -> None:
     """Write a model as the page loads it."""
-    graph = onnx_variants.limit_decoder(onnx_variants.store_half(onnx_network.build(stored)))
+    graph = onnx_variants.limit_decoder(onnx_network.build(stored, half=True))
     with storage.atomic_write(path) as partial:
         partial.write_bytes(graph)
 

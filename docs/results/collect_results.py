@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Collect the pictures and recordings of a training run, for a model that ships.
 
-Of the run's output folder: the recordings (as FLAC) and the picture of the best epoch, and the animation; of the
-model's folder: the curves. With --audios, the recordings are 15 s of a piece that the model converts now, and
+Of the model's folder: the curves. With --samples, of the run's output folder: the recordings (as FLAC) and the picture
+of the best epoch, and the animation. With --audios, the recordings are 15 s of a piece that the model converts now, and
 recordings.png shows the first seconds.
 
 Examples:
   python docs/results/collect_results.py --model pretrained/keyboard_acoustic_2_guitar_acoustic_generator
       --samples work/output/keyboard_acoustic_2_guitar_acoustic_generator
   python docs/results/collect_results.py --model pretrained/keyboard_acoustic_2_guitar_acoustic
-      --samples work/output/keyboard_acoustic_2_guitar_acoustic --audios work/test/11 --piece mozart_331_3
+      --audios work/test/11 --piece mozart_331_3
 """
 
 import argparse
@@ -70,29 +70,32 @@ def draw(targets, output):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=Path, help="folder of a model that ship_model.py wrote")
-    parser.add_argument("--samples", required=True, type=Path, help="folder of the run's previews")
+    parser.add_argument("--samples", type=Path, help="folder of the run's previews, if it has any")
     parser.add_argument("--audios", type=Path, help="folder of <instrument>/<piece>.wav, to convert a piece of")
     parser.add_argument("--piece", help="name of the piece")
     arguments = parser.parse_args()
     if (arguments.audios is None) != (arguments.piece is None):
         parser.error("--audios and --piece need each other")
     for folder, name in ((arguments.model, "config.json"), (arguments.samples, "prediction.gif")):
-        if not (folder / name).is_file():
+        if folder and not (folder / name).is_file():
             parser.error(f"{folder} must hold {name}")
 
     config = storage.read_json(arguments.model / "config.json")
-    epoch = arguments.samples / f"{config['training']['best_epoch']:03d}"
     output = HERE / arguments.model.resolve().name
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
-    for path in sorted([*arguments.samples.glob("*.wav"), *epoch.glob("*.wav")]):
-        samples, rate = soundfile.read(path, dtype="int16")
-        soundfile.write(output / f"{path.stem}.flac", samples, rate)
+    pictures = list(arguments.model.glob("plots/*.png"))
+    if arguments.samples:
+        epoch = arguments.samples / f"{config['training']['best_epoch']:03d}"
+        pictures += [arguments.samples / "prediction.gif", epoch / "spectrogram.png"]
+        for path in sorted([*arguments.samples.glob("*.wav"), *epoch.glob("*.wav")]):
+            samples, rate = soundfile.read(path, dtype="int16")
+            soundfile.write(output / f"{path.stem}.flac", samples, rate)
     if arguments.audios:
         targets = config["target"] if isinstance(config["target"], list) else [config["target"]]
         convert(arguments.model.resolve(), targets, arguments.audios, arguments.piece, output)
         draw(targets, output)
-    for path in (arguments.samples / "prediction.gif", epoch / "spectrogram.png", *arguments.model.glob("plots/*.png")):
+    for path in pictures:
         shutil.copy(path, output)
     print(f"{output}: {sum(path.stat().st_size for path in output.iterdir()) / 1e6:.1f} MB")
 

@@ -110,7 +110,7 @@ def flags_of(arguments):
     values = {flag: arguments[flag] for flag in FLAGS if arguments.get(flag) is not None}
     values |= {flag: arguments[flag] for flag in WEIGHTS if arguments.get(flag)}
     if arguments.get("generator_alone"):  # flags that do not apply have their defaults
-        del values["disc_lr"], values["l1_weight"]
+        values = {flag: value for flag, value in values.items() if flag not in ("disc_lr", "l1_weight")}
     words = [
         f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}" for flag, value in values.items()
     ]
@@ -150,7 +150,7 @@ def training_table(config, folder):
         "flags": f"`{flags_of(arguments)}`",
         "initial weights": BEGINNING,
         "length": f"{epochs} of {slices_of_an_epoch(config):,} slices, {duration(config, history)}",
-        "best epoch": f"{best['epoch']}: {score}",
+        "last epoch" if config.get("script") else "best epoch": f"{best['epoch']}: {score}",
     }
     if config.get("script"):
         rows["script"] = f"`{config['script']}`, which does as {what}"
@@ -177,7 +177,7 @@ def duration(config, history):
 
 
 ON_GPU = "those of `…_generator`, with a new discriminator, which learned alone for the first 500 steps"
-BEGINNING = "a model of the [runs before](../../docs/training/README.md#the-shipped-models)"
+BEGINNING = "a model of the [runs before](../../docs/training/earlier.md)"
 SLICES = 400_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
 WITH_NOISE = """
