@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from conftest import REPOSITORY, read_json
+from conftest import REPOSITORY, note_messages, read_json, write_midi
 
 import data
 import losses
@@ -97,6 +97,30 @@ def test_a_network_with_another_result_is_refused(generator, like, tmp_path, cal
     status, _, stderr = call_script(unpack, *words)
     assert (status, "wrong by 0.0002" in stderr) == (2, True)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("damage", ["absent", "no archive", "another form"])
+def test_what_is_no_result_is_refused(generator, like, tmp_path, call_script, damage):
+    if damage == "no archive":
+        (tmp_path / "a.npz").write_bytes(b"nothing")
+    elif damage == "another form":
+        archive(Generator(8, random_init=False), tmp_path / "a.npz")
+    words = "--weights", tmp_path / "a.npz", "--like", like, "--output", tmp_path / "models"
+    status, _, stderr = call_script(unpack, *words)
+    assert (status, "argument --weights: " in stderr.splitlines()[-1]) == (2, True)
+    assert not (tmp_path / "models").exists()
+
+
+def test_pieces_that_are_not_there_cannot_be_held_back(tmp_path, call_script):
+    write_midi(tmp_path / "midi" / "piece.mid", [note_messages(0, 480, 60)])
+    words = "--notes", tmp_path, "--midi", tmp_path / "midi", "--output", tmp_path / "packed"
+    status, _, stderr = call_script(pack, *words, "--held_back", "other")
+    assert (status, "--midi" in stderr.splitlines()[-1]) == (2, True)
+    assert call_script(pack, *words, "--held_back", "piece")[0] == 0
+    with np.load(tmp_path / "packed" / "midi.npz") as packed_midi:
+        assert packed_midi["held_back"].tolist() == [True]
+        assert packed_midi["pedal_notes"].tolist() == [[60, 100]]
+        np.testing.assert_allclose(packed_midi["plain_times"], [[0, 0.5]])
 
 
 @pytest.mark.parametrize("scaled", [True, False])

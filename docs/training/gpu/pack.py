@@ -71,6 +71,8 @@ def pack_notes(nsynth_path, name, preset, folder):
 def pack_midi(folder, held_back):
     """Return the events of all pieces, as arrays: pitch, velocity, start and end, with and without the pedal."""
     files = sorted(path for path in folder.rglob("*.mid") if "test" not in path.relative_to(folder).parts)
+    if not files or not set(held_back) <= {path.stem for path in files}:
+        raise UserError(f"--midi {folder} must hold MIDI files, and the pieces that are held back")
     arrays = {"pieces": np.array([path.stem for path in files])}
     arrays["held_back"] = np.isin(arrays["pieces"], held_back)
     for name, sustain in (("pedal", True), ("plain", False)):

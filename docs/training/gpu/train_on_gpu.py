@@ -27,7 +27,7 @@ from augment import augment
 from learner import ADVERSARIAL, ALONE, Learner
 from networks import to_keras
 from packed import TARGETS
-from renderings import Renderer, Way
+from renderings import KEYBOARD, Renderer, Way
 
 import data
 
@@ -58,6 +58,7 @@ class Pool:
         """Put slices in the place of the oldest."""
         places = (self.next + torch.arange(len(slices), device=self.device)) % len(self.images)
         self.images[places], self.pieces[places] = slices, piece
+        # An instrument for all: pieces rest together.
         self.sounds[places] = (slices[:, 1].amax(1) > 2 * data.SOUNDING_LEVEL - 1).float().mean(1) > SOUNDING
         self.next = (self.next + len(slices)) % len(self.images)
         self.n, self.n_rendered = min(self.n + len(slices), len(self.images)), self.n_rendered + len(slices)
@@ -88,7 +89,7 @@ def validation_batches(renderer: Renderer, keyboards: list[int], n: int, device:
 
 
 def run(learners: list[Learner], pool: Pool, seconds: float, validation: list, arguments: argparse.Namespace) -> None:
-    """Train all learners for some time; validate at the end of each of its tenths."""
+    """Train all learners for some time; validate and store them at the end of each epoch, an equal part of it."""
     started, steps, epoch = time.monotonic(), 0, 0
     gpu = torch.cuda.get_device_name() if pool.device == "cuda" else "none"
     where = {"gpu": gpu, "torch": torch.__version__, "models_at_once": len(learners)}
@@ -124,7 +125,7 @@ def run(learners: list[Learner], pool: Pool, seconds: float, validation: list, a
             break
 
 
-def main():
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packed", required=True, type=Path, help="folder that pack.py wrote")
     parser.add_argument("--keyboards", required=True, type=int, nargs="+", help="presets of the keyboards")
@@ -138,14 +139,35 @@ def main():
         help="time without discriminators; 0: the packed weights are the start",
     )
     parser.add_argument("--seconds", type=float, default=300, help="time with them")
-    parser.add_argument("--epochs", type=int, default=10, help="validations of either")
-    parser.add_argument("--validation_slices", type=int, default=192)
+    parser.add_argument("--epochs", type=int, default=10, help="validations in either time")
+    parser.add_argument("--validation_slices", type=int, default=192, help="of the held-back pieces")
     parser.add_argument("--pool", type=int, default=40_000, help="slices at a time; 0.5 MB each")
     parser.add_argument("--uses", type=float, default=4, help="how often a slice is drawn by each model")
-    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try it")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--output", required=True, type=Path, help="a new folder, which gets the .npz files")
     arguments = parser.parse_args()
+    names = [f"{KEYBOARD}_{preset:03d}.json" for preset in {*arguments.keyboards, *arguments.validate_with}]
+    for name in ("midi.npz", *(f"{target}_000.json" for target in TARGETS), *names):
+        if not (arguments.packed / name).is_file():
+            parser.error(f"argument --packed: {arguments.packed} must hold {name}, which pack.py writes")
+    if not set(arguments.validate_with) <= set(arguments.keyboards):
+        parser.error("argument --validate_with: must be some of --keyboards")
+    try:
+        arguments.variants = [json.loads(variant) for variant in arguments.variants]
+    except json.JSONDecodeError as error:
+        parser.error(f"argument --variants: must be JSON objects ({error})")
+    if not all(isinstance(variant, dict) and variant.keys() <= ADVERSARIAL.keys() for variant in arguments.variants):
+        parser.error(f"argument --variants: must be JSON objects of {' '.join(ADVERSARIAL)}")
+    if any(arguments.output.glob("*.npz")):
+        parser.error(f"argument --output: {arguments.output} holds results; it must be a new folder")
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("argument --device: PyTorch finds no GPU; with cpu, it is slow")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
     arguments.output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(arguments.seed)
     torch.backends.cudnn.benchmark = True
@@ -170,8 +192,8 @@ def main():
     for learner in alone:
         start = to_keras(learner.averaged, BATCH_SIZE) if arguments.alone_seconds else arguments.packed
         for number, variant in enumerate(arguments.variants):
-            weights = {**ADVERSARIAL, **json.loads(variant)}
-            learners.append(Learner(learner.name, weights, start, BATCH_SIZE, device, f"_{number}"))
+            options = {"device": device, "suffix": f"_{number}"}
+            learners.append(Learner(learner.name, {**ADVERSARIAL, **variant}, start, BATCH_SIZE, **options))
     del alone
     report("learners with discriminators")
     run(learners, pool, arguments.seconds, validation, arguments)

@@ -18,8 +18,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from common import storage
+from common.cli import UserError
 from common.device import start_tensorflow
-from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
+from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION, read_config
 from training.history import History
 
 TOLERANCE = 1e-4  # of images in [-1, 1]
@@ -105,11 +106,16 @@ def main():
 
     from model import Generator
 
-    archive = dict(np.load(arguments.weights))
-    settings, rows = ast.literal_eval(str(archive["/settings"])), read_history(archive)
-    config = make_config(storage.read_json(arguments.like / CONFIG_NAME), settings, rows)
-    network = Generator(**config["model"], random_init=False)
-    load(network, archive)
+    try:
+        archive = dict(np.load(arguments.weights))
+        settings, rows = ast.literal_eval(str(archive["/settings"])), read_history(archive)
+        config = make_config(read_config(arguments.like / CONFIG_NAME), settings, rows)
+        network = Generator(**config["model"], random_init=False)
+        load(network, archive)
+    except UserError as error:
+        parser.error(str(error))
+    except (OSError, KeyError, ValueError) as error:
+        parser.error(f"argument --weights: {arguments.weights} is no result for such a model: {error}")
     if "/generated" in archive and (wrong := difference(network, archive)) > TOLERANCE:
         parser.error(f"argument --weights: {arguments.weights} gives images that are wrong by {wrong:.2g}")
     folder.mkdir(parents=True)
