@@ -36,21 +36,8 @@ def save_spectrograms(path: Path, rows: Sequence[Mapping[str, np.ndarray]], titl
         rows: list of dicts of title to float array [shape=(256, n_frames)] in [0, 1], all of the same length.
         title: a line above all of them.
     """
-    # Margins are fixed, as a layout engine would take as long as all the rest.
-    n_rows, n_columns = len(rows), len(rows[0])
-    width, height = 4 * n_columns + 0.8, 3.7 * n_rows + 0.3  # inches
-    top = 0.75 if title else 0.4
-    grid = {"left": 0.65 / width, "right": 1 - 1 / width, "bottom": 0.55 / height, "top": 1 - top / height}
-    figure = Figure(figsize=(width, height))
-    axes = figure.subplots(
-        n_rows, n_columns, sharex=True, sharey=True, squeeze=False, gridspec_kw={**grid, "wspace": 0.06, "hspace": 0.14}
-    )
-    picture = _draw_images(axes, rows, cmap=_COLOR_MAP, vmin=0, vmax=1)
-    bar = figure.add_axes((1 - 0.85 / width, grid["bottom"], 0.17 / width, grid["top"] - grid["bottom"]))
-    figure.colorbar(picture, cax=bar, label="log-magnitude")
-    if title:
-        figure.suptitle(_printable(title), y=1 - 0.15 / height, va="top", parse_math=False)
-    _save(figure, path, dpi=100)
+    scale = {"cmap": _COLOR_MAP, "vmin": 0, "vmax": 1}
+    _save(_draw_grid(rows, title, (4.0, 3.7), "log-magnitude", scale), path, dpi=100)
 
 
 def save_derivatives(path: Path, rows: Sequence[Mapping[str, np.ndarray]], title: str | None = None) -> None:
@@ -61,13 +48,32 @@ def save_derivatives(path: Path, rows: Sequence[Mapping[str, np.ndarray]], title
         rows: list of dicts of title to float array [shape=(n_bins, n_frames)] in [-π, π], all of the same length.
         title: a line above all of them.
     """
-    figure = Figure(figsize=(2.6 * len(rows[0]) + 0.8, 2.4 * len(rows) + 0.3), layout="constrained")
-    axes = figure.subplots(len(rows), len(rows[0]), sharex=True, sharey=True, squeeze=False)
-    picture = _draw_images(axes, rows, cmap="twilight", vmin=-np.pi, vmax=np.pi)
-    figure.colorbar(picture, ax=axes, label="radians")
+    scale = {"cmap": "twilight", "vmin": -np.pi, "vmax": np.pi}
+    _save(_draw_grid(rows, title, (2.6, 2.4), "radians", scale), path, dpi=100)
+
+
+def _draw_grid(
+    rows: Sequence[Mapping[str, np.ndarray]],
+    title: str | None,
+    size: tuple[float, float],
+    label: str,
+    scale: Mapping[str, Any],
+) -> Figure:
+    """Draw images in rows, each `size` inches wide and high, with a color bar and a line above all of them."""
+    # Margins are fixed, as a layout engine would take as long as all the rest.
+    n_rows, n_columns = len(rows), len(rows[0])
+    width, height = size[0] * n_columns + 0.8, size[1] * n_rows + 0.3
+    top = 0.75 if title else 0.4
+    grid = {"left": 0.65 / width, "right": 1 - 1 / width, "bottom": 0.55 / height, "top": 1 - top / height}
+    figure = Figure(figsize=(width, height))
+    spaces = {"wspace": 0.24 / size[0], "hspace": 0.52 / size[1]}
+    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False, gridspec_kw={**grid, **spaces})
+    picture = _draw_images(axes, rows, **scale)
+    bar = figure.add_axes((1 - 0.85 / width, grid["bottom"], 0.17 / width, grid["top"] - grid["bottom"]))
+    figure.colorbar(picture, cax=bar, label=label)
     if title:
-        figure.suptitle(_printable(title), parse_math=False)
-    _save(figure, path, dpi=100)
+        figure.suptitle(_printable(title), y=1 - 0.15 / height, va="top", parse_math=False)
+    return figure
 
 
 def _draw_images(axes: np.ndarray, rows: Sequence[Mapping[str, np.ndarray]], **scale: Any) -> AxesImage:
@@ -128,7 +134,7 @@ def save_history(path: Path, rows: Sequence[Mapping[str, Any]], metric: str) -> 
         rows: an epoch each, with `epoch` and the metrics, as in history.csv.
         metric: the column of training; that of validation ends in `_val`.
     """
-    figure, axis = _small_figure()
+    figure, axis = _small_figure(_label(metric))
     for column, label in ((metric, "training"), (f"{metric}_val", "validation")):
         measured = [row for row in rows if column in row]
         if measured:
@@ -139,7 +145,6 @@ def save_history(path: Path, rows: Sequence[Mapping[str, Any]], metric: str) -> 
             line.set_label(f"{label}, best\n{values[best]:.4f} (epoch {epochs[best]})")
     axis.set_xlabel("epoch")
     axis.xaxis.get_major_locator().set_params(integer=True, nbins=5)
-    axis.set_title(_label(metric), fontsize=_SMALL_FONT)
     axis.legend(fontsize=_SMALL_FONT - 4)
     _save(figure, path, dpi=100)
 
@@ -162,7 +167,8 @@ def save_range_test(
         suggestion: the suggested learning rate, or None.
         metric: the name of the loss.
     """
-    figure, axis = _small_figure()
+    result = f"steepest at {suggestion:.1e}" if suggestion else "never falls"
+    figure, axis = _small_figure(f"{_label(metric)}\n{result}")
     axis.semilogx(rates, losses, color="0.75", linewidth=1)
     axis.semilogx(rates, smoothed, linewidth=3)
     if suggestion:
@@ -171,8 +177,6 @@ def save_range_test(
         axis.plot(suggestion, loss, "o", color="C3", markersize=12)
     axis.set_xlabel("learning rate")
     axis.xaxis.get_major_locator().set_params(numticks=5)
-    result = f"steepest at {suggestion:.1e}" if suggestion else "never falls"
-    axis.set_title(f"{_label(metric)}\n{result}", fontsize=_SMALL_FONT)
     # The losses after the minimum may be so large that the others would look flat.
     low, high = min(losses), max(losses[: int(np.argmin(losses)) + 1])
     axis.set_ylim(low - 0.05 * (high - low), high + 0.2 * (high - low) + 1e-9)
@@ -246,9 +250,11 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "replace").decode()
 
 
-def _small_figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axis = figure.subplots()
+def _small_figure(title: str) -> tuple[Figure, Axes]:
+    """Make a figure of 5 × 5 inches whose margins are fixed, with room for the lines of its title."""
+    figure = Figure(figsize=(5, 5))
+    axis = figure.add_axes((0.21, 0.17, 0.75, 0.81 - 0.065 * len(title.split("\n"))))
+    axis.set_title(title, fontsize=_SMALL_FONT)
     axis.tick_params(labelsize=_SMALL_FONT - 3)
     axis.xaxis.label.set_size(_SMALL_FONT)
     axis.grid(alpha=0.3)

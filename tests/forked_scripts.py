@@ -138,9 +138,16 @@ _STATUS = []  # with which the script has ended
 
 
 def make_networks_shallow(patch=setattr):
-    """Let generators have three levels instead of eight: building and tracing them takes most of a short run."""
+    """Let generators have three levels instead of eight: building and tracing them takes most of a short run.
+
+    TensorFlow does not optimize their graphs either, which takes longer than the few steps that are run.
+    """
+    import tensorflow as tf
+
     import model
     from common import stored_generator, weights_file
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
     def generator_size(weights):
         kernels = [w.shape for w in weights if len(w.shape) == 4]
