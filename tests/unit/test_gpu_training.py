@@ -19,6 +19,7 @@ from synthesis.notes import note_name
 from training import sound
 
 sys.path.insert(0, str(REPOSITORY / "docs" / "training" / "gpu"))
+import check
 import pack
 import packed
 import unpack
@@ -161,6 +162,21 @@ def test_constants_are_those_of_the_project():
     of_finish = constants("finish.py")
     assert (of_finish["_FIXED_BINS"], of_finish["_ACCELERATION"]) == (phase.FIXED_BINS, phase._ACCELERATION)
     assert PhaseSettings().n_iterations == packed.PHASE_ITERATIONS
+
+
+@pytest.mark.slow
+def test_what_pytorch_is_compared_with_is_of_the_project(tmp_path, call_script):
+    assert call_script(check, "--write", tmp_path / "expected.npz")[0] == 0
+    expected = dict(np.load(tmp_path / "expected.npz"))
+    source, target, style, other = check.images()
+    assert expected["linear"] == pytest.approx(float(losses.linear_loss(target, other)))
+    network = Generator(check.FILTERS, 2, noise=True)
+    for layer in network.layers:
+        layer.set_weights([expected[f"generator|{layer.name}/{i}"] for i in range(len(layer.get_weights()))])
+    np.testing.assert_allclose(expected["generated"], network([source, style], training=False), atol=1e-6)
+    assert expected["generated"].std() > 0.01  # not what any network would generate
+    status, _, stderr = call_script(check, "--compare", tmp_path / "none.npz")
+    assert (status, "--write" in stderr.splitlines()[-1]) == (2, True)
 
 
 def test_layers_are_those_of_the_network(generator):
