@@ -17,9 +17,9 @@ _CURVE_TAPS = 8192
 _CURVE_HZ = 40.0, 16_000.0  # a slope goes on from here to there
 _PIVOT_HZ = 1000.0  # where a slope is 0 dB, and above which a room's decay gets shorter
 _ROOM_HZ = 125.0 * 2.0 ** np.arange(7)  # centers of the bands that decay at speeds of their own
-_HARMONICS = 8  # of hum
-_FAINT = 1e-3  # echoes below it are left out
-_KNEE = 8  # exponent of the clipping: the higher, the harder
+HARMONICS = 8  # of hum
+FAINT = 1e-3  # echoes below it are left out
+KNEE = 8  # exponent of the clipping: the higher, the harder
 
 
 def change(audio: np.ndarray, drawn: Mapping[str, Mapping[str, float]]) -> np.ndarray:
@@ -100,7 +100,7 @@ def add_delay(audio: np.ndarray, seconds: float, level_db: float, feedback: floa
     """
     changed, gain, period = audio.copy(), decibels_to_gain(level_db), round(seconds * SAMPLE_RATE)
     for start in range(period, len(audio), period):
-        if gain < _FAINT:
+        if gain < FAINT:
             break
         changed[start:] += np.float32(gain) * audio[: len(audio) - start]
         gain *= feedback
@@ -109,22 +109,32 @@ def add_delay(audio: np.ndarray, seconds: float, level_db: float, feedback: floa
 
 def equalize(audio: np.ndarray, **points: float) -> np.ndarray:
     """Change the levels at the frequencies of `EQUALIZER_HZ` by `db_<hertz>`, with raised cosines in between."""
-    levels = np.array([points[f"db_{hertz}"] for hertz in EQUALIZER_HZ])
-    places = np.interp(np.log2(_hertz(_CURVE_TAPS)), np.log2(EQUALIZER_HZ), np.arange(len(levels)))
+    return _filter(audio, equalizer_curve(_hertz(_CURVE_TAPS), points))
+
+
+def equalizer_curve(hertz: np.ndarray, points: Mapping[str, float]) -> np.ndarray:
+    """Compute the levels of `equalize` in dB at some frequencies above 0, arrays of the same shape."""
+    levels = np.array([points[f"db_{point}"] for point in EQUALIZER_HZ])
+    places = np.interp(np.log2(hertz), np.log2(EQUALIZER_HZ), np.arange(len(levels)))
     first = np.minimum(places.astype(int), len(levels) - 2)
     share = 0.5 - 0.5 * np.cos(np.pi * (places - first))
-    return _filter(audio, levels[first] * (1 - share) + levels[first + 1] * share)
+    return levels[first] * (1 - share) + levels[first + 1] * share
 
 
 def tilt(audio: np.ndarray, db_per_octave: float) -> np.ndarray:
     """Raise or lower the level with each octave from 40 Hz to 16 kHz; at 1 kHz it stays."""
-    return _filter(audio, _slope(db_per_octave))
+    return _filter(audio, slope_curve(_hertz(_CURVE_TAPS), db_per_octave))
+
+
+def slope_curve(hertz: np.ndarray, db_per_octave: float) -> np.ndarray:
+    """Compute a slope in dB at some frequencies, arrays of the same shape."""
+    return db_per_octave * np.log2(np.clip(hertz, *_CURVE_HZ) / _PIVOT_HZ)
 
 
 def add_noise(audio: np.ndarray, level_db: float, db_per_octave: float, seed: int) -> np.ndarray:
     """Add noise of a level whose spectrum falls with each octave: 0 is white, -3 pink, -6 brown."""
     noise = np.random.default_rng(seed).standard_normal(len(audio), dtype=np.float32)
-    return _add(audio, _filter(noise, _slope(db_per_octave)), level_db)
+    return _add(audio, tilt(noise, db_per_octave), level_db)
 
 
 def add_hum(audio: np.ndarray, hertz: int, level_db: float, slope: float, seed: int) -> np.ndarray:
@@ -138,7 +148,7 @@ def add_hum(audio: np.ndarray, hertz: int, level_db: float, slope: float, seed: 
         seed: of the phases.
     """
     period = np.arange(SAMPLE_RATE // hertz) * (2 * np.pi * hertz / SAMPLE_RATE)
-    phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, _HARMONICS)
+    phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, HARMONICS)
     hum = sum(number**-slope * np.sin(number * period + phase) for number, phase in enumerate(phases, 1))
     return _add(audio, np.resize(hum.astype(np.float32), len(audio)), level_db)
 
@@ -161,7 +171,7 @@ def compress(audio: np.ndarray, threshold_db: float, ratio: float, seconds: floa
 def clip(audio: np.ndarray, over_db: float) -> np.ndarray:
     """Clip softly: the loudest peak is `over_db` above the ceiling."""
     ceiling = np.abs(audio).max() / decibels_to_gain(over_db)
-    return (audio / (1 + np.abs(audio / ceiling) ** _KNEE) ** (1 / _KNEE)).astype(np.float32)
+    return (audio / (1 + np.abs(audio / ceiling) ** KNEE) ** (1 / KNEE)).astype(np.float32)
 
 
 def limit_band(audio: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -188,11 +198,6 @@ _FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
 def _hertz(n_samples: int) -> np.ndarray:
     """Return the frequencies of a real spectrum, the first one above 0 so that it has a logarithm."""
     return np.maximum(scipy.fft.rfftfreq(n_samples, 1 / SAMPLE_RATE), 1.0)
-
-
-def _slope(db_per_octave: float) -> np.ndarray:
-    """Return a slope in dB at the frequencies that `_filter` takes."""
-    return db_per_octave * np.log2(np.clip(_hertz(_CURVE_TAPS), *_CURVE_HZ) / _PIVOT_HZ)
 
 
 def _filter(audio: np.ndarray, curve_db: np.ndarray) -> np.ndarray:

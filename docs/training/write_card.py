@@ -154,7 +154,8 @@ def training_table(config, folder):
     }
     if config.get("script"):
         rows["script"] = f"`{config['script']}`, which does as {what}"
-        rows["initial weights"] = ON_GPU if is_adversarial(config) else BEGINNING
+        if is_adversarial(config):
+            rows["initial weights"] = ON_GPU.format(arguments["warm_steps"])
         if arguments.get("heard"):
             rows["flags"] += f"; {arguments['heard']:.0%} of the loss is that of the picture of the finished audio"
     if mixed := config.get("mixed"):
@@ -176,7 +177,7 @@ def duration(config, history):
     return f"{sum(float(row['seconds']) for row in history) / 60:.0f} minutes on one core"
 
 
-ON_GPU = "those of `…_generator`, with a new discriminator, which learned alone for the first 500 steps"
+ON_GPU = "those of `…_generator`, with a new discriminator, which learned alone for the first {} steps"
 BEGINNING = "a model of the [runs before](../../docs/training/earlier.md)"
 SLICES = 400_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."

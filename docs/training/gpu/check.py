@@ -16,6 +16,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from packed import layer_weights
+
 BATCH_SIZE, FILTERS = 2, 4
 TOLERANCE = 1e-5  # relative to the largest value
 
@@ -43,9 +45,8 @@ def write(path):
     for name, network in networks.items():
         rng = np.random.default_rng(1)
         for layer in network.layers:
-            weights = [w + rng.uniform(-0.05, 0.05, w.shape).astype(np.float32) for w in layer.get_weights()]
-            layer.set_weights(weights)
-            results |= {f"{name}|{layer.name}/{i}": weight for i, weight in enumerate(weights)}
+            layer.set_weights([w + rng.uniform(-0.05, 0.05, w.shape).astype(np.float32) for w in layer.get_weights()])
+        results |= {f"{name}|{key}": weight for key, weight in layer_weights(network).items()}
     results["generated"] = np.asarray(networks["generator"]([source, style], training=False))
     results["generated in training"] = np.asarray(networks["generator"]([source, style], training=True))
     real, fake = (networks["discriminator"]([source, image, style], training=True) for image in (target, other))

@@ -10,7 +10,7 @@ import terms
 import torch
 from finish import finish
 from networks import Discriminator, Generator, from_keras, to_keras
-from packed import TARGETS
+from packed import EMA, FILTERS, TARGETS
 
 # What the losses weigh, and the rates (docs/method.md). `heard` is the part of all terms that is of the finished audio
 # (`finish`); if there is any, the discriminator judges that.
@@ -28,7 +28,6 @@ ADVERSARIAL = {
     "disc_filters": 16,
     "warm_steps": 500,
 }
-EMA = 0.999
 _METRICS = "gen_mae", "gen_loss", "disc_loss", "heard_mae"
 
 
@@ -62,7 +61,7 @@ class Learner:
         if isinstance(start, Path):
             path = start / f"keyboard_acoustic_2_{name}_generator.npz"
             start = dict(np.load(path)) if path.is_file() else {}
-        generator = Generator(16, n_inputs, noise=self.is_adversarial)
+        generator = Generator(FILTERS, n_inputs, noise=self.is_adversarial)
         if start:
             from_keras(generator, start, batch_size)
         options = {"device": device, "memory_format": torch.channels_last}
@@ -250,7 +249,7 @@ class Learner:
     @torch.no_grad()
     def _example(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute what the stored weights make of the latest images."""
-        network = Generator(16, len(self.batch) - 2, self.is_adversarial).eval()
+        network = Generator(FILTERS, len(self.batch) - 2, self.is_adversarial).eval()
         from_keras(network, weights, 10**9)  # the variances as they are
         images = [image[:1].cpu() for image in (self.batch[0], *self.batch[3:])]
         names = ("/source", "/style")[: len(images)]

@@ -16,6 +16,8 @@ DECODER = (8, 8, 8, 8, 4, 2, 1)
 NOISY = {5: 32, 6: 64, 7: 128}  # layers of the decoder that add noise, and their height
 MOMENTUM, EPSILON = 0.01, 1e-3  # of normalization; PyTorch's momentum is 1 - Keras's
 ALPHA = 0.3  # slope of LeakyReLU below 0
+_HEIGHTS = {f"down{number}_norm": 256 >> number for number in range(2, 9)}  # of what each normalization sees
+_HEIGHTS |= {f"up{number}_norm": 1 << number for number in range(1, 8)}
 
 
 def _convolution(n_in: int, n_out: int, bias: bool = False, **options: int) -> nn.Conv2d:
@@ -79,7 +81,7 @@ class Generator(nn.Module):
         noises = {}
         if self.noise:
             image = noise_image(source)
-            for height in (128, 64, 32):
+            for height in reversed(NOISY.values()):
                 noises[height] = image
                 image = 2 * F.avg_pool2d(image, 2)
         skips = []
@@ -135,10 +137,9 @@ def to_keras(network: nn.Module, batch_size: int) -> dict[str, np.ndarray]:
         batch_size: images a step.
     """
     weights = {}
-    heights = _heights(network)
     for name, layer in network.named_children():
         if isinstance(layer, nn.BatchNorm2d):
-            n = batch_size * heights[name] ** 2
+            n = batch_size * _HEIGHTS[name] ** 2
             values = [layer.weight, layer.bias, layer.running_mean, layer.running_var * ((n - 1) / n)]
         else:
             values = [layer.weight.permute(2, 3, 1, 0), *([layer.bias] if layer.bias is not None else [])]
@@ -151,7 +152,6 @@ def to_keras(network: nn.Module, batch_size: int) -> dict[str, np.ndarray]:
 
 def from_keras(network: nn.Module, weights: dict[str, np.ndarray], batch_size: int) -> None:
     """Load weights in Keras's layout; noise that they lack keeps its strength. The inverse of `to_keras`."""
-    heights = _heights(network)
     with torch.no_grad():
         for name, layer in network.named_children():
             values = [
@@ -160,7 +160,7 @@ def from_keras(network: nn.Module, weights: dict[str, np.ndarray], batch_size: i
                 if f"{name}/{i}" in weights
             ]
             if isinstance(layer, nn.BatchNorm2d):
-                n = batch_size * heights[name] ** 2
+                n = batch_size * _HEIGHTS[name] ** 2
                 values[3] = values[3] * (n / (n - 1))
                 for tensor, value in zip(
                     (layer.weight, layer.bias, layer.running_mean, layer.running_var), values, strict=True
@@ -174,9 +174,3 @@ def from_keras(network: nn.Module, weights: dict[str, np.ndarray], batch_size: i
             if f"{name}/0" in weights:
                 value = torch.from_numpy(np.asarray(weights[f"{name}/0"], np.float32))
                 strength.copy_(value.permute(2, 0, 1)[None])
-
-
-def _heights(network: nn.Module) -> dict[str, int]:
-    """Return the height of what each normalization sees."""
-    heights = {f"down{number}_norm": 256 >> number for number in range(1, 9)}
-    return {**heights, **{f"up{number}_norm": 1 << number for number in range(1, 8)}}

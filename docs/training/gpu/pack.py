@@ -21,7 +21,7 @@ import soxr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from packed import PITCHES, RATE, SECONDS, TARGETS, VELOCITIES
+from packed import PITCHES, RATE, SECONDS, TARGETS, VELOCITIES, layer_weights
 
 from common.cli import UserError
 from common.device import start_tensorflow
@@ -60,8 +60,6 @@ def pack_notes(nsynth_path, name, preset, folder):
         samples = np.clip(np.rint(np.concatenate(notes)), -32768, 32767).astype(np.int16)
         soundfile.write(folder / f"{name}_{preset:03d}_{velocity:03d}.flac", samples, RATE, subtype="PCM_16")
     return {
-        "instrument": name,
-        "preset": preset,
         "layers": list(layers),
         "factors": None if scaled is None else scaled.round(5).tolist(),
         "gain": bank.gains()[name],
@@ -89,8 +87,8 @@ def pack_model(path, folder):
     from common.weights import load_generator
 
     network, _ = load_generator(path)
-    weights = {f"{layer.name}/{i}": w for layer in network.layers for i, w in enumerate(layer.get_weights())}
-    np.savez(folder / f"{path.name}.npz", **{name: weight.astype(np.float16) for name, weight in weights.items()})
+    halves = {name: weight.astype(np.float16) for name, weight in layer_weights(network).items()}
+    np.savez(folder / f"{path.name}.npz", **halves)
 
 
 def main():

@@ -18,17 +18,15 @@ import torch
 from packed import PITCHES, RATE, SECONDS, TARGETS, VELOCITIES
 
 import data
-from synthesis.effects import EQUALIZER_HZ, Effects, draw
+from synthesis import effect_filters
+from synthesis.effects import PARAMETERS, Effects, draw
 
 KEYBOARD = "keyboard_acoustic"
-EFFECTS = dict.fromkeys(("delay", "equalizer", "tilt", "noise", "hum", "compression", "clipping", "band"), 0.3)
-EFFECTS["room"] = 0.5
+EFFECTS = {name: 0.5 if name == "room" else 0.3 for name in PARAMETERS if name != "detune"}
 N_NOTE = round(SECONDS * data.SAMPLE_RATE)
 N_DAMPED = round(0.05 * data.SAMPLE_RATE)
 PEAK = 10 ** (-1 / 20)
-_ROOM_HZ = 125.0 * 2.0 ** np.arange(7)
-_CURVE_HZ = 40.0, 16_000.0
-_PIVOT_HZ = 1000.0
+_GRID_HZ = np.maximum(np.linspace(0, data.SAMPLE_RATE / 2, 8193), 1.0)  # where curves are computed
 _BLOCK = 40_000_000  # samples of notes that are added at a time
 
 
@@ -177,75 +175,45 @@ class Renderer:
             changed = getattr(self, f"_{name}")(changed, **parameters)
         return changed * (level / _rms(changed))
 
-    def _filter(
-        self, audio: torch.Tensor, curve: np.ndarray | torch.Tensor, hertz: np.ndarray | None = None
-    ) -> torch.Tensor:
-        """Multiply a spectrum with a curve at some frequencies, or with another spectrum."""
-        n = scipy.fft.next_fast_len(len(audio) + 2 * data.SAMPLE_RATE, True)
-        spectrum = torch.fft.rfft(audio, n)
-        if hertz is None:
-            spectrum = spectrum * torch.fft.rfft(curve, n)
-        else:
-            grid = np.interp(np.linspace(0, data.SAMPLE_RATE / 2, 8193), hertz, curve)
-            gains = torch.tensor(grid, dtype=torch.float32, device=self.device)[None, None]
-            spectrum = (
-                spectrum
-                * torch.nn.functional.interpolate(gains, spectrum.shape[0], mode="linear", align_corners=True)[0, 0]
-            )
-        return torch.fft.irfft(spectrum, n)[: len(audio)]
+    def _convolve(self, audio: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
+        n = _fast_length(audio)
+        return torch.fft.irfft(torch.fft.rfft(audio, n) * torch.fft.rfft(response, n), n)[: len(audio)]
 
-    def _slope(self, audio: torch.Tensor, db_per_octave: float) -> torch.Tensor:
-        hertz = np.linspace(0, data.SAMPLE_RATE / 2, 8193)
-        levels = db_per_octave * np.log2(np.clip(hertz, *_CURVE_HZ) / _PIVOT_HZ)
-        return self._filter(audio, data.decibels_to_gain(levels), hertz)
+    def _filter(self, audio: torch.Tensor, gains: np.ndarray) -> torch.Tensor:
+        """Filter with zero phase, by gains at the frequencies `_GRID_HZ`."""
+        n = _fast_length(audio)
+        spectrum = torch.fft.rfft(audio, n)
+        curve = torch.tensor(gains, dtype=torch.float32, device=self.device)[None, None]
+        curve = torch.nn.functional.interpolate(curve, len(spectrum), mode="linear", align_corners=True)[0, 0]
+        return torch.fft.irfft(spectrum * curve, n)[: len(audio)]
 
     def _add(self, audio: torch.Tensor, disturbance: torch.Tensor, level_db: float) -> torch.Tensor:
         return audio + disturbance * (data.decibels_to_gain(level_db) * _rms(audio) / _rms(disturbance))
 
-    def _room(self, audio, rt60: float, direct_db: float, gap: float, damping: float, seed: int) -> torch.Tensor:
-        start, n = round(gap * data.SAMPLE_RATE), round(rt60 * data.SAMPLE_RATE)
-        spectrum = torch.fft.rfft(torch.randn(n, device=self.device, generator=self.generator))
-        seconds = (start + torch.arange(n, device=self.device)) / data.SAMPLE_RATE
-        hertz = np.maximum(np.arange(len(spectrum)) * data.SAMPLE_RATE / n, 1.0)
-        places = np.interp(np.log2(hertz), np.log2(_ROOM_HZ), np.arange(len(_ROOM_HZ)))
-        tail = torch.zeros(n, device=self.device)
-        for number, center in enumerate(_ROOM_HZ):
-            octaves = max(0.0, math.log2(center / _PIVOT_HZ))
-            share = 0.5 + 0.5 * np.cos(np.pi * np.minimum(np.abs(places - number), 1))
-            band = torch.fft.irfft(spectrum * torch.tensor(share, dtype=torch.float32, device=self.device), n)
-            tail += band * 10 ** (-3 * seconds / (rt60 * damping ** (octaves / 3)))
-        tail *= data.decibels_to_gain(-direct_db) / tail.square().sum().sqrt()
-        response = torch.cat([torch.ones(1, device=self.device), torch.zeros(start - 1, device=self.device), tail])
-        return self._filter(audio, response)
+    def _room(self, audio, **parameters: float) -> torch.Tensor:
+        return self._convolve(audio, torch.from_numpy(effect_filters.room_response(**parameters)).to(self.device))
 
     def _delay(self, audio, seconds: float, level_db: float, feedback: float) -> torch.Tensor:
         changed, gain, period = audio.clone(), data.decibels_to_gain(level_db), round(seconds * data.SAMPLE_RATE)
         for start in range(period, len(audio), period):
-            if gain < 1e-3:
+            if gain < effect_filters.FAINT:
                 break
             changed[start:] += gain * audio[:-start]
             gain *= feedback
         return changed
 
     def _equalizer(self, audio, **points: float) -> torch.Tensor:
-        levels = np.array([points[f"db_{hertz}"] for hertz in EQUALIZER_HZ])
-        hertz = np.linspace(0, data.SAMPLE_RATE / 2, 8193)
-        places = np.interp(np.log2(np.maximum(hertz, 1)), np.log2(EQUALIZER_HZ), np.arange(len(levels)))
-        first = np.minimum(places.astype(int), len(levels) - 2)
-        share = 0.5 - 0.5 * np.cos(np.pi * (places - first))
-        return self._filter(
-            audio, data.decibels_to_gain(levels[first] * (1 - share) + levels[first + 1] * share), hertz
-        )
+        return self._filter(audio, data.decibels_to_gain(effect_filters.equalizer_curve(_GRID_HZ, points)))
 
     def _tilt(self, audio, db_per_octave: float) -> torch.Tensor:
-        return self._slope(audio, db_per_octave)
+        return self._filter(audio, data.decibels_to_gain(effect_filters.slope_curve(_GRID_HZ, db_per_octave)))
 
     def _noise(self, audio, level_db: float, db_per_octave: float, seed: int) -> torch.Tensor:
         noise = torch.randn(len(audio), device=self.device, generator=self.generator)
-        return self._add(audio, self._slope(noise, db_per_octave), level_db)
+        return self._add(audio, self._tilt(noise, db_per_octave), level_db)
 
     def _hum(self, audio, hertz: int, level_db: float, slope: float, seed: int) -> torch.Tensor:
-        phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 8)
+        phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, effect_filters.HARMONICS)
         period = np.arange(data.SAMPLE_RATE // hertz) * (2 * np.pi * hertz / data.SAMPLE_RATE)
         hum = sum(number**-slope * np.sin(number * period + phase) for number, phase in enumerate(phases, 1))
         hum = torch.tensor(hum, dtype=torch.float32, device=self.device)
@@ -254,23 +222,27 @@ class Renderer:
     def _compression(self, audio, threshold_db: float, ratio: float, seconds: float) -> torch.Tensor:
         n = data.SAMPLE_RATE
         weights = torch.exp(-torch.arange(n, device=self.device) / (seconds * data.SAMPLE_RATE))
-        power = self._filter(audio.square(), weights / weights.sum()).clamp(min=0)
+        power = self._convolve(audio.square(), weights / weights.sum()).clamp(min=0)
         over_db = 10 * torch.log10(power / _rms(audio) ** 2 + 1e-12) - threshold_db
         return audio * 10 ** (-(1 - 1 / ratio) * over_db.clamp(min=0) / 20)
 
     def _clipping(self, audio, over_db: float) -> torch.Tensor:
         ceiling = audio.abs().max() / data.decibels_to_gain(over_db)
-        return audio / (1 + (audio / ceiling).abs() ** 8) ** (1 / 8)
+        return audio / (1 + (audio / ceiling).abs() ** effect_filters.KNEE) ** (1 / effect_filters.KNEE)
 
     def _band(self, audio, low: float, high: float) -> torch.Tensor:
-        hertz = np.linspace(0, data.SAMPLE_RATE / 2, 8193)
-        return self._filter(audio, 1 / (1 + (low / np.maximum(hertz, 1)) ** 4) / (1 + (hertz / high) ** 4), hertz)
+        return self._filter(audio, 1 / (1 + (low / _GRID_HZ) ** 4) / (1 + (_GRID_HZ / high) ** 4))
 
 
 def _cut(image: torch.Tensor) -> torch.Tensor:
     """Cut an image (256, frames) into slices (n, 256, 256), without the last frames."""
     n = image.shape[1] // data.SLICE_FRAMES
     return image[:, : n * data.SLICE_FRAMES].reshape(data.N_BINS, n, -1).transpose(0, 1).half()
+
+
+def _fast_length(audio: torch.Tensor) -> int:
+    """Return a length that an FFT is fast with, and beyond which nothing wraps around."""
+    return scipy.fft.next_fast_len(len(audio) + 2 * data.SAMPLE_RATE, True)
 
 
 def _rms(audio: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from packed import EMA
+
 from common import storage
 from common.cli import UserError
 from common.device import start_tensorflow
@@ -29,6 +31,7 @@ FLAGS = {
     "rate": "gen_lr",
     "disc_rate": "disc_lr",
     "disc_filters": "disc_filters",
+    "warm_steps": "warm_steps",
     "feature_matching": "feature_matching",
     "linear": "linear_weight",
     "mean": "mean_weight",
@@ -51,7 +54,7 @@ def make_config(like, settings, rows):
         arguments = {"lr": settings["rate"], **{f"{name}_weight": 100 * settings[name] for name in ("linear", "mean")}}
     heard = settings.get("heard", 0.0)
     arguments |= {"base_filters": like["model"]["base_filters"], "batch_size": settings["batch_size"], "heard": heard}
-    arguments |= {"schedule": "cosine", "ema": 0.999, "dropout": 0.0, "augment": True, "noise": adversarial}
+    arguments |= {"schedule": "cosine", "ema": EMA, "dropout": 0.0, "augment": True, "noise": adversarial}
     if isinstance(like["target"], list):
         arguments |= {"disc_style": True} if adversarial else {"generator_alone": True}
     last = rows[-1]
