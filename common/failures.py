@@ -47,7 +47,7 @@ def describe(error: BaseException, path: str | os.PathLike | None = None) -> str
         return "not enough memory"
     text = str(getattr(error, "message", "") or getattr(error, "error_string", "") or error).strip()
     line = text.splitlines()[0] if text else type(error).__name__
-    return re.sub(r"^\{\{.*?\}\} ", "", line)[:300]  # without the place in TensorFlow's graph
+    return re.sub(r"^(\{\{.*?\}\} )+", "", line)[:300]  # without the places in TensorFlow's graphs
 
 
 def why_no_file(path: Path) -> str | None:

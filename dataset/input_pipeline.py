@@ -256,6 +256,7 @@ def _as_column(values: Sequence) -> np.ndarray:
     return np.array(values, np.int32)
 
 
+@tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)  # traced once, not for every epoch
 def _read_slice(path: tf.Tensor) -> tf.Tensor:
     return read_checked(path, MAGNITUDE, _in_range, _REASON)
 

@@ -46,6 +46,7 @@ def _to_network(slices: tf.Tensor | np.ndarray, xp: object = tf) -> tf.Tensor | 
     return xp.stack([data.to_network(slices[..., 0]), slices[..., 1]], axis=-1)
 
 
+@tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)  # traced once, not for every epoch
 def read_slice(path: tf.Tensor) -> tf.Tensor:
     """Read a slice file: float16 (256, 256, 2), as it is stored."""
     return read_checked(path, WITH_PHASE, lambda _, values: tf.reduce_all(tf.abs(values) <= 1), _REASON)

@@ -25,6 +25,7 @@ INSTRUMENTS = ("--instruments", f"{ORIGIN},{TARGET}")
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests' numbers are those of the CPU
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+forked_scripts.collect_rarely()
 AT_START = forked_scripts.of_python(os.environ)  # before any test changes it
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as common/device.py, and before a test imports TensorFlow
 

@@ -6,6 +6,7 @@ environment when it starts, and in which order libraries are imported.
 """
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -26,6 +27,13 @@ AVAILABLE = sys.platform == "linux"  # other systems do not let a process go on 
 def of_python(environment):
     """What Python reads when it starts, of an environment."""
     return {name: value for name, value in environment.items() if name.startswith(("PYTHON", "LC_", "LANG"))}
+
+
+def collect_rarely():
+    """Let Python look for cycles rarely: tracing makes many objects, of which next to none is garbage."""
+    gc.collect()
+    gc.freeze()  # what is loaded stays, and is shared with the forks
+    gc.set_threshold(100_000, 50, 50)
 
 
 class Server:
@@ -140,12 +148,14 @@ _STATUS = []  # with which the script has ended
 def make_networks_shallow(patch=setattr):
     """Let generators have three levels instead of eight: building and tracing them takes most of a short run.
 
-    TensorFlow does not optimize their graphs either, which takes longer than the few steps that are run.
+    TensorFlow does not optimize their graphs either, which takes longer than the few steps that are run, and plots are
+    small and without ticks.
     """
+    import matplotlib.axis
     import tensorflow as tf
 
     import model
-    from common import stored_generator, weights_file
+    from common import plots, stored_generator, weights_file
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
@@ -159,6 +169,9 @@ def make_networks_shallow(patch=setattr):
     patch(stored_generator, "LEVELS", stored_generator.LEVELS[:3])
     patch(model, "_ENCODER", model._ENCODER[:3])
     patch(model, "_DECODER", [(2, True), (1, False)])
+    save = plots._save
+    patch(plots, "_save", lambda figure, path, dpi: save(figure, path, 20))
+    patch(matplotlib.axis.Axis, "draw", lambda *arguments: None)
 
 
 def make_networks_shallow_later():
@@ -210,6 +223,7 @@ def main():
 
     sys.path.pop(0)
     processes.load_libraries()
+    collect_rarely()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         call = serve(connection)
     os.environ.clear()

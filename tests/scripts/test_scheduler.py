@@ -171,9 +171,11 @@ def worker_processes(client):
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
-def test_what_is_wrong_with_a_cluster_is_one_line(notes_path, midi_path, tmp_path):
+def test_what_is_wrong_with_a_cluster_is_one_line(notes_path, midi_path, tmp_path, call_script, monkeypatch):
+    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
     _, (script, words), _ = commands(tmp_path, notes_path, midi_path, "--scheduler", "tcp://127.0.0.1:9")
-    assert "tcp://127.0.0.1:9 cannot be reached" in one_line(run_script(script, *words, check=2).stderr)
+    status, _, err = call_script(synthesize_audios, *words)
+    assert status == 2 and "tcp://127.0.0.1:9 cannot be reached" in one_line(err)
     for wrong in ("local:0", "local", "127.0.0.1:8786", "tcp://host"):
         assert "must be local:N" in one_line(run_script(script, *words[:-1], wrong, check=2).stderr)
     assert "not allowed with" in one_line(run_script(script, *words, "--jobs", 2, check=2).stderr.splitlines()[-1])

@@ -95,6 +95,12 @@ def test_a_full_disk_is_told_from_other_errors(monkeypatch, tmp_path):
     assert "no space" not in failures.describe(error)
 
 
+def test_the_places_in_tensorflows_graphs_are_left_out():
+    places = "{{function_node __inference_read_1}} " * 2 + "{{node ReadFile}} "
+    error = tf.errors.NotFoundError(None, None, f"{places}a_000.npy; No such file or directory\n\t [[ReadFile]]")
+    assert failures.describe(error) == "a_000.npy; No such file or directory"
+
+
 def piped(code, expected):
     """Runs code whose output nobody reads to its end."""
     process = subprocess.Popen(

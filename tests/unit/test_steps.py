@@ -32,7 +32,6 @@ def make_networks(precision="float32", rate=1e-3):
         ("float32", False, PAPER),
         ("mixed_float16", False, PAPER),
         ("mixed_bfloat16", False, PAPER),
-        ("float32", True, PAPER),
         ("mixed_float16", False, EVERYTHING),
         ("mixed_bfloat16", False, EVERYTHING),
         ("float32", True, EVERYTHING),
