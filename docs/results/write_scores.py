@@ -64,6 +64,24 @@ def table(evaluations, columns):
     return "\n".join(lines)
 
 
+def merged(evaluations):
+    """Merge evaluations of one target and keyboard, as each has the unchanged input and the equalizer again.
+
+    Args:
+        evaluations: tuples of target, keyboard and rows.
+
+    Returns:
+        Such tuples, in which each system has one row: what all have first, and of the same system the one with notes.
+    """
+    systems = {}
+    for target, keyboard, rows in evaluations:
+        of_test = systems.setdefault((target, keyboard), {})
+        for row in rows:
+            if row.get("notes_f") or row["system"] not in of_test:
+                of_test[row["system"]] = row
+    return [(*test, sorted(rows.values(), key=lambda row: PREFIX in row["system"])) for test, rows in systems.items()]
+
+
 def bands(rows, kind, digits):
     """Find the columns of texture or level: dict of column to heading and digits."""
     return {f"{kind}_{low}": (f"from {low} Hz", digits) for low in lower_limits(rows[0], kind)}
@@ -89,6 +107,7 @@ def main():
                 evaluations.append((target.removesuffix("_acoustic").removesuffix("_synthetic"), name, of_target))
     if not evaluations:
         parser.error(f"argument --scores: {arguments.scores} must hold {PREFIX}…/3/summary.csv and the like")
+    evaluations = merged(evaluations)
     evaluations.sort(key=lambda evaluation: (evaluation[0], list(TEST_SETS.values()).index(evaluation[1])))
     rows = evaluations[0][2]
     parts = [
