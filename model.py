@@ -148,6 +148,11 @@ def PhaseNetwork(filters: int = 16, dtype: str = "float32", random_init: bool = 
     return keras.Model(inputs, x, name="phase")
 
 
+def draws_noise(generator: keras.Model) -> bool:
+    """Tell whether a generator draws from noise."""
+    return any(isinstance(layer, SourceNoise) for layer in generator.layers)
+
+
 def Discriminator(
     base_filters: int = 64,
     dtype: str = "float32",

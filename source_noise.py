@@ -32,6 +32,23 @@ def of_images(source: np.ndarray) -> np.ndarray:
     return halve(mixed - np.floor(mixed + np.float32(0.5))) * np.float32(SCALE / 2)
 
 
+def with_noise_of(other: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Change an image by up to half a step, so that the noise in it is that of another image. Silence stays silent.
+
+    Args:
+        other: log-magnitude, float32 array in [0, 1].
+        image: log-magnitude, float32 array of the same shape in [0, 1].
+
+    Returns:
+        float32 array of the same shape in [0, 1].
+    """
+    step = np.float32(STEP / 2)  # of an image in [0, 1]
+    digits = other - np.floor(other / step) * step
+    whole = np.floor((image - digits) / step + np.float32(0.5))
+    whole -= digits + whole * step > 1
+    return np.where(image > 0, digits + np.maximum(whole, 0) * step, 0).astype(np.float32)
+
+
 def halve(image: np.ndarray) -> np.ndarray:
     """Halve both axes of noise, and keep its variance: twice the mean of four pixels.
 

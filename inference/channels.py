@@ -5,7 +5,7 @@ input, 256 rows of phase in half turns follow; of the output, 256 rows for each 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,17 +19,21 @@ Predict = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
-class PhasePredictFn:
-    """A function of slices that hold the phase to the channels that a network generates.
+class NetworkFn:
+    """A function of slices to what a network generates, and what is special in the network.
 
     Attributes:
         predict: function of slices, or of slices and one style for all of them: float32 arrays
-            [shape=(n, 256, 256, 2)] and [shape=(256, 256, 2)], log-magnitude in [-1, 1] and phase in half turns.
-        representation: one of `representations.PHASES_AS_CHANNELS`.
+            [shape=(n, 256, 256, 1)] and [shape=(256, 256, 1)] in [-1, 1]. For a network that predicts a phase,
+            [shape=(n, 256, 256, 2)] and [shape=(256, 256, 2)], log-magnitude and phase in half turns, to the channels
+            that it generates.
+        representation: of the phase that it predicts, one of `representations.PHASES_AS_CHANNELS`; None without one.
+        noise: whether it draws from `source_noise`.
     """
 
     predict: Predict
-    representation: str
+    representation: str | None = None
+    noise: bool = False
 
     def __call__(self, *slices: np.ndarray) -> np.ndarray:
         """Call `predict`."""
@@ -38,24 +42,34 @@ class PhasePredictFn:
 
 def representation_of(predict_fn: Predict) -> str | None:
     """Return the representation of the phase that a function predicts; None if it predicts the magnitude alone."""
-    return predict_fn.representation if isinstance(predict_fn, PhasePredictFn) else None
+    return predict_fn.representation if isinstance(predict_fn, NetworkFn) else None
+
+
+def draws_noise(predict_fn: Predict) -> bool:
+    """Tell whether a function draws from the noise in its source."""
+    return isinstance(predict_fn, NetworkFn) and predict_fn.noise
 
 
 def like(predict_fn: Predict, predict: Predict) -> Predict:
     """Return `predict`, as a function that predicts what `predict_fn` does."""
-    representation = representation_of(predict_fn)
-    return PhasePredictFn(predict, representation) if representation else predict
+    return replace(predict_fn, predict=predict) if isinstance(predict_fn, NetworkFn) else predict
 
 
-def of_slices(infer: Predict, representation: str | None) -> Predict:
-    """Make a function of slices from a network, which takes the channels of a representation; None changes nothing."""
+def of_slices(infer: Predict, representation: str | None, noise: bool = False) -> Predict:
+    """Make a function of slices from a network.
+
+    Args:
+        infer: takes the channels of a representation, or with None the slices.
+        representation: of the phase that the network predicts, or None.
+        noise: whether it draws from `source_noise`.
+    """
     if representation is None:
-        return infer
+        return NetworkFn(infer, noise=True) if noise else infer
 
     def predict(*slices: np.ndarray) -> np.ndarray:
         return infer(*(phase_channels.input_channels(representation, images) for images in slices))
 
-    return PhasePredictFn(predict, representation)
+    return NetworkFn(predict, representation, noise)
 
 
 def network_rows(spectrum: np.ndarray, predict_fn: Predict) -> np.ndarray:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import model
 from common import representations
 from inference.channels import of_slices
 from inference.transfer import PredictFn, with_styles
@@ -22,10 +23,14 @@ def make_predict_fn(generator: keras.Model, styles: np.ndarray | None = None) ->
 
     Returns:
         Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1], in inference mode. For a
-        network that predicts a phase, what `channels.of_slices` returns.
+        network that predicts a phase or draws from noise, what `channels.of_slices` returns.
     """
-    infer = make_infer(generator, styles is not None)
-    return with_styles(of_slices(infer, representation_of(generator)), styles)
+    return with_styles(make_network_fn(generator, styles is not None), styles)
+
+
+def make_network_fn(generator: keras.Model, takes_style: bool) -> PredictFn:
+    """Make what `channels.of_slices` returns, of a generator that may take a style."""
+    return of_slices(make_infer(generator, takes_style), representation_of(generator), model.draws_noise(generator))
 
 
 def representation_of(generator: keras.Model) -> str | None:

@@ -27,7 +27,7 @@ class Network(NamedTuple):
     Attributes:
         infer: function of images, or of images and one style for all of them: float32 arrays
             [shape=(n, 256, 256, 1)] and [shape=(256, 256, 1)] in [-1, 1], to generated images. For a generator that
-            predicts a phase, what `channels.of_slices` returns.
+            predicts a phase or draws from noise, what `channels.of_slices` returns.
         takes_style: whether it needs a style.
         device_name: what it runs on, for messages.
         runtime: "onnx" or "tensorflow".
@@ -87,7 +87,7 @@ def load(path: Path, runtime: str, gpu: int | None) -> Network:
         stored = find_generator(path)
         device_name = f"the CPU ({processor.available_cores()} cores, onnxruntime)"
         takes_style, adversarial = stored.size["n_inputs"] == 2, is_adversarial(stored.config)
-        infer = of_slices(onnx_network.make_infer(stored), stored.phase)
+        infer = of_slices(onnx_network.make_infer(stored), stored.phase, stored.noise)
         return Network(infer, takes_style, device_name, runtime, adversarial)
     device_name = start_tensorflow(gpu)
     from common.weights import load_generator
@@ -95,7 +95,7 @@ def load(path: Path, runtime: str, gpu: int | None) -> Network:
 
     generator, config = load_generator(path)
     takes_style = config["model"]["n_inputs"] == 2
-    infer = of_slices(keras_network.make_infer(generator, takes_style), keras_network.representation_of(generator))
+    infer = keras_network.make_network_fn(generator, takes_style)
     return Network(infer, takes_style, device_name, runtime, is_adversarial(config))
 
 
@@ -103,8 +103,8 @@ def complete_phase(settings: ConvertSettings, model_path: Path, network: Network
     """Choose what the settings of the phase leave to the model, and load the network of the phase if they need one.
 
     Without a choice, a model that predicts a phase has that one. Of the others, one that was trained with a
-    discriminator has its phase found on the finer grid: the noise that it makes differs from grid to grid and is
-    averaged, so that more pitches stay (docs/phases.md). The network of the phase has the runtime of the generator.
+    discriminator has its phase found on the finer grid, where more pitches stay (docs/phases.md). The network of the
+    phase has the runtime of the generator.
 
     Args:
         settings: how recordings are converted.

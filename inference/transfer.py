@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 import data
+import source_noise
 from common.cli import UserError
 from inference import channels, streaming
 from inference.phase import hop_length, with_phase
@@ -29,7 +30,7 @@ def with_styles(infer: Callable[..., np.ndarray], styles: np.ndarray | None = No
 
     Returns:
         Function from float32 array [shape=(n, 256, 256, 1)] to another, both in [-1, 1]. For a network that predicts a
-        phase, it is a `channels.PhasePredictFn`.
+        phase or draws from noise, it is a `channels.NetworkFn`.
     """
     if styles is None:
         return infer
@@ -211,6 +212,9 @@ def _transfer_grids(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Run log-magnitude whose frames are interleaved through the network: each grid by itself, as a channel would be.
 
+    Noise is the same on all grids. Frames that are 256 samples apart share most of their samples, so that their other
+    noise would cancel: less texture would be heard than the network draws.
+
     Args:
         blocks: as for `_transfer_frames`; the number of frames is a multiple of `grids`.
         predict_fn: what `with_styles` returns.
@@ -222,8 +226,24 @@ def _transfer_grids(
         What `_transfer_frames` yields, interleaved again.
     """
     separate = (tuple(streaming.separate(array, grids) for array in block) for block in blocks)
+    if grids > 1 and channels.draws_noise(predict_fn):
+        separate = ((_share_noise(image, grids), companion) for image, companion in separate)
     for block in _transfer_frames(separate, predict_fn, overlap, batch_size):
         yield tuple(streaming.interleave(array, grids) for array in block)
+
+
+def _share_noise(image: np.ndarray, grids: int) -> np.ndarray:
+    """Give the grids of each channel the noise of the last one, whose frames are those of the plain grid.
+
+    Args:
+        image: what `streaming.separate` returns of log-magnitude in [0, 1], or of more rows.
+        grids: how many there are of each channel.
+    """
+    image = image.copy()
+    for grid in range(grids - 1):
+        seen = image[grid::grids, : data.N_BINS]
+        image[grid::grids, : data.N_BINS] = source_noise.with_noise_of(image[grids - 1 :: grids, : data.N_BINS], seen)
+    return image
 
 
 def _transfer_frames(

@@ -49,6 +49,7 @@ def describe_model(path: Path, stored: StoredGenerator) -> dict[str, Any]:
         "targets": target,
         "takesStyle": takes_style,
         "interleaves": is_adversarial(stored.config),  # by default, as the predict scripts choose
+        "drawsNoise": stored.noise,
         "file": f"{path.name}.onnx",
     }
 

@@ -24,7 +24,7 @@ def of_input(representation):
         assert slices.shape[1:] == data.PHASE_SLICE_SHAPE
         return phase_channels.target_channels(representation, slices, slices)
 
-    return channels.PhasePredictFn(predict, representation)
+    return channels.NetworkFn(predict, representation)
 
 
 def strange(representation):
@@ -37,7 +37,7 @@ def strange(representation):
         vectors = 0.7 * np.roll(true, 2, axis=1)[..., 1:n_out] + 0.2 * images[..., :1]
         return np.concatenate([images[..., :1], vectors], axis=-1).astype(np.float32)
 
-    return channels.PhasePredictFn(predict, representation)
+    return channels.NetworkFn(predict, representation)
 
 
 @pytest.mark.parametrize("interleave", [False, True])
@@ -66,7 +66,7 @@ def test_the_targets_channels_give_the_target_with_the_inputs_phase_in_the_lowes
         return phase_channels.target_channels(representation, true, slices)
 
     settings = TransferSettings(MODEL, overlap)
-    result = transfer.transfer_audio(source, RATE, channels.PhasePredictFn(predict, representation), settings)
+    result = transfer.transfer_audio(source, RATE, channels.NetworkFn(predict, representation), settings)
     expected[:FIXED_BINS] = apply_phase(np.abs(expected[:FIXED_BINS]), before[:FIXED_BINS])
     np.testing.assert_allclose(result[0], data.istft(expected, target.shape[1]), atol=1e-3)
     assert np.abs(data.istft(before - expected, target.shape[1])).max() > 0.1

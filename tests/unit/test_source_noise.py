@@ -67,3 +67,23 @@ def test_the_layers_compute_the_same_noise():
     noise = SourceNoise()(image)
     np.testing.assert_allclose(noise, expected, atol=1e-6)
     np.testing.assert_allclose(HalvedNoise()(noise), source_noise.halve(expected), atol=1e-6)
+
+
+def test_an_image_gets_the_noise_of_another_one():
+    rng = np.random.default_rng(0)
+    other, image = rng.random((2, 256, 256)).astype(np.float32)
+    image[:, 100:110] = 0
+    image[0, 0], image[0, 1] = 1, 1e-6
+    changed = source_noise.with_noise_of(other, image)
+    assert changed.dtype == np.float32 and changed.min() >= 0 and changed.max() <= 1
+    assert not changed[:, 100:110].any()  # silence
+    limit = source_noise.STEP / 4
+    assert (np.abs(changed - image) <= limit + 1e-6).mean() > 0.97  # but where that is below 0 or above 1
+    assert np.abs(changed - image).max() <= 2 * limit + 1e-6
+    before, after, expected = (
+        source_noise.of_images(data.to_network(values)[np.newaxis, ..., np.newaxis])[0, :, :, 0]
+        for values in (image, changed, other)
+    )
+    heard = np.delete(np.arange(128), np.arange(50, 55))
+    assert np.abs(after - expected)[:, heard].max() < 0.01
+    assert np.abs(np.corrcoef(before[:, heard].ravel(), expected[:, heard].ravel())[0, 1]) < 0.1

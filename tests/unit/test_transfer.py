@@ -6,10 +6,14 @@ from sounds import RATE, blur, cut, music
 from sounds import identity as unchecked_identity
 
 import data
+import source_noise
 from common.cli import UserError
+from common.weights import save_model
+from inference import channels, runtimes
 from inference.keras_network import make_predict_fn
 from inference.settings import PhaseSettings, TransferSettings
 from inference.transfer import mix, transfer, transfer_audio, transfer_log_magnitude
+from model import Generator
 
 
 def identity(images):
@@ -126,6 +130,7 @@ def add_style(inputs, training):
 
 
 add_style.inputs = add_style.outputs = [np.empty((1, *data.SLICE_SHAPE), np.float32)]  # as those of a Keras model
+add_style.layers = []
 
 
 def styles_of(*values):
@@ -280,3 +285,29 @@ def test_high_band_follows_the_band_below():
     assert levels[identity, "none"] < 0.01
     assert levels[identity, "input"] == pytest.approx(1, abs=0.02)
     assert levels[softer, "input"] == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("runtime", ["tensorflow", "onnx"])
+@pytest.mark.parametrize("noise", [True, False])
+def test_a_network_that_draws_from_noise_has_the_same_on_both_grids(tmp_path, noise, runtime):
+    generator = Generator(4, noise=noise)
+    save_model(tmp_path, {"generator": generator}, {"model": {"base_filters": 4, "n_inputs": 1, "noise": noise}})
+    infer = runtimes.load(tmp_path, runtime, -1).infer
+    seen = []
+
+    def watched(images):
+        seen.append(images)
+        return infer(images)
+
+    rows = np.random.default_rng(0).uniform(0.1, 0.9, (256, 512)).astype(np.float32)
+    transfer_log_magnitude(rows, channels.like(infer, watched), grids=2)
+    ((shifted, plain),) = seen
+    np.testing.assert_allclose(data.from_network(plain[..., 0]), rows[:, 1::2], atol=1e-6)
+    difference = np.abs(data.from_network(shifted[..., 0]) - rows[:, ::2])
+    of_each = source_noise.of_images(shifted[np.newaxis]), source_noise.of_images(plain[np.newaxis])
+    if noise:
+        assert 0.005 < difference.mean() < difference.max() < 1 / 64 + 1e-6
+        np.testing.assert_allclose(*of_each, atol=0.01)
+    else:
+        assert difference.max() < 1e-6
+        assert np.abs(of_each[0] - of_each[1]).mean() > 0.5

@@ -11,6 +11,7 @@ import {
 } from "../src/signal/constants.js"
 import { Converter } from "../src/signal/converter.js"
 import { FrameTransform } from "../src/signal/fft.js"
+import { shareNoise } from "../src/signal/noise.js"
 import { PhaseEstimator } from "../src/signal/phase.js"
 import { Picture } from "../src/signal/picture.js"
 import { Resampler } from "../src/signal/resample.js"
@@ -198,6 +199,33 @@ test("blocks do not change a conversion, nor the number of frames that are told 
     }
     assert.ok(maxDifference(...results) < 1e-5)
     assert.ok(maxDifference(results[0], audio) > 0.01)
+  }
+})
+
+test("a network that draws from noise has the same on both grids", async () => {
+  const grids = [noise(5000).map((value) => value + 0.5), noise(5000, 2).map((value) => value + 0.5)]
+  grids[0].set([0, 1, 1e-6])
+  const [before, last] = grids.map((grid) => grid.slice())
+  shareNoise(grids)
+  assert.deepEqual(grids[1], last)
+  assert.equal(grids[0][0], 0) // silence
+  const rest = grids[0].subarray(1)
+  assert.ok(rest.every((value, i) => value >= 0 && value <= 1 && Math.abs((value % (1 / 32)) - (last[i + 1] % (1 / 32))) < 1e-6))
+  assert.ok(rest.every((value, i) => Math.abs(value - before[i + 1]) <= 1 / 32))
+
+  for (const drawsNoise of [false, true]) {
+    const seen = []
+    const infer = async (image) => {
+      seen.push(image)
+      return image
+    }
+    const format = { sampleRate: 44_100, nChannels: 1, nSamples: 50_000 }
+    const converter = new Converter(fineTransform, infer, format, () => {}, drawsNoise)
+    await converter.convert([noise(50_000)], true)
+    const digits = seen.map((image) => image.map((value) => (value + 1) % (1 / 16)))
+    const differences = digits[0].map((value, i) => Math.abs(value - digits[1][i]))
+    const isShared = differences.filter((value) => value < 1e-5 || value > 1 / 16 - 1e-5).length > 0.9 * digits[0].length
+    assert.equal(isShared, drawsNoise)
   }
 })
 

@@ -3,8 +3,8 @@
  */
 
 /**
- * @typedef {{name: string, label: string, targets: string[], takesStyle: boolean, interleaves: boolean, file: string}}
- *   Model `interleaves`: whether it converts on the finer grid by default
+ * @typedef {{name: string, label: string, targets: string[], takesStyle: boolean, interleaves: boolean,
+ *   drawsNoise: boolean, file: string}} Model `interleaves`: whether it converts on the finer grid by default
  * @typedef {{name: string, label: string, file: string}} Sound
  * @typedef {{models: Model[], styles: Sound[], example: Sound, runtime: string, sizes: Object<string, number>}}
  *   Manifest `sizes` are those of the packed files, in bytes

@@ -58,7 +58,7 @@ export class Engine {
 
   async _setModel(bytes, model) {
     this._modelName = null
-    await this.client.call("setModel", { model: bytes }, [bytes.buffer])
+    await this.client.call("setModel", { model: bytes, drawsNoise: model.drawsNoise }, [bytes.buffer])
     this._modelName = model.name
     this._onStatus("")
   }

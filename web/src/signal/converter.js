@@ -2,10 +2,12 @@
  * @file A recording through a network, block by block: what predict.py does with its default settings.
  *
  * Mono and stereo at any rate; the memory does not grow with the length. On the finer grid, the network runs on the
- * recording and on the recording shifted by 256 samples, and the frames of both alternate.
+ * recording and on the recording shifted by 256 samples, with the same noise if it draws from noise, and the frames of
+ * both alternate.
  */
 
 import { N_BINS, SAMPLE_RATE } from "./constants.js"
+import { shareNoise } from "./noise.js"
 import { PhaseEstimator } from "./phase.js"
 import { Resampler } from "./resample.js"
 import { Slicer } from "./slices.js"
@@ -24,11 +26,13 @@ export class Converter {
    * @param {import("./slices.js").Infer} infer
    * @param {{sampleRate: number, nChannels: number, nSamples: number}} format of the audio
    * @param {OnFrames} onFrames
+   * @param {boolean} [drawsNoise] whether the network draws from noise
    */
-  constructor(transform, infer, { sampleRate, nChannels, nSamples }, onFrames) {
+  constructor(transform, infer, { sampleRate, nChannels, nSamples }, onFrames, drawsNoise = false) {
     const forEachChannel = (make) => Array.from({ length: nChannels }, make)
     this._nLeft = nSamples
     this._onFrames = onFrames
+    this._drawsNoise = drawsNoise
     this._toNetworkRate = forEachChannel(() => new Resampler(sampleRate, SAMPLE_RATE))
     this._stft = new Stft(transform, nChannels)
     this._slicers = forEachChannel(() => Array.from({ length: transform.grids }, () => new Slicer(infer)))
@@ -63,8 +67,10 @@ export class Converter {
   /** Run the network on the frames of a channel, each grid by itself. */
   async _generate(channel, source, step) {
     const slicers = this._slicers[channel]
+    const grids = separate(source, slicers.length)
+    if (this._drawsNoise) shareNoise(grids)
     const parts = []
-    for (const [grid, part] of separate(source, slicers.length).entries()) parts.push(await slicers[grid][step](part))
+    for (const [grid, part] of grids.entries()) parts.push(await slicers[grid][step](part))
     return interleave(parts)
   }
 

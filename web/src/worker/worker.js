@@ -21,6 +21,7 @@ let transform
 let fineTransform
 /** @type {Network | null} */
 let network = null
+let drawsNoise = false
 /** @type {Float32Array | null} */
 let style = null
 /** @type {{converter: Converter, pictures: Picture[], columns: object[]} | null} */
@@ -39,10 +40,11 @@ const handlers = {
   },
 
   /** Load a model in place of another. */
-  async setModel({ model }) {
+  async setModel({ model, ...properties }) {
     await network?.release()
     network = null
     network = await Network.load(model)
+    drawsNoise = properties.drawsNoise
   },
 
   /** Choose the style from a recording, mixed to mono; tells whether anything sounds. */
@@ -64,7 +66,7 @@ const handlers = {
       conversion.columns = pictures.map((picture, index) => picture.add(frames[index]))
     }
     const infer = (image) => network.generate(image, style)
-    conversion = { converter: new Converter(chosen, infer, format, onFrames), pictures, columns: [] }
+    conversion = { converter: new Converter(chosen, infer, format, onFrames, drawsNoise), pictures, columns: [] }
     return { nColumns }
   },
 
