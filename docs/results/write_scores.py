@@ -32,18 +32,19 @@ MEASURES = {  # column of summary.csv to heading and digits
 }
 INTRODUCTION = """# Scores of the shipped models
 
-Made by `write_scores.py` from evaluations with `evaluate.py` (phase `griffinlim_input`, without the finer grid that
-`predict.py` takes for models with a discriminator) of {pieces} pieces of Classical Music MIDI that no training used,
-{seconds:g} s of each, **with SoundFont notes, not with NSynth**. The models whose names end in `_generator` were
-trained by their mean absolute error alone, the others with a discriminator.{earlier}
+Made by `write_scores.py` from evaluations with `evaluate.py` of {pieces} pieces of Classical Music MIDI that no
+training used, {seconds:g} s of each, **with SoundFont notes, not with NSynth**. The models whose names end in
+`_generator` were trained by their mean absolute error alone, the others with a discriminator.{earlier} The phase is
+`griffinlim_input`, on the grid that `predict.py` takes by default: [the finer
+one](../phases.md#the-same-noise-on-both-grids) for models with a discriminator.
 [method.md](../method.md#evaluation) has the measures; brackets are 95% intervals. For texture, 1 is right, for level 0
 dB, and for the contrast; less is better elsewhere, except for pitches and notes.
 """
 
 
 def system_name(row):
-    """Name a system without its phase."""
-    return row["system"].replace(", griffinlim_input", "").replace(PREFIX, "…_2_")
+    """Name a system."""
+    return row["system"].replace(PREFIX, "…_2_")
 
 
 def table(evaluations, columns):

@@ -8,12 +8,30 @@ TEST_SETS = {  # of make_data.sh, the unseen keyboard first
     "3": "FluidR3 Yamaha Grand (seen)",
     "8": "MuseScore General Grand (seen)",
 }
+INTERLEAVED = ", interleaved"
 
 
 def read_rows(path):
-    """Read a summary.csv of evaluate.py: list of dicts; the truth with the input's phase is left out."""
+    """Read a summary.csv of evaluate.py: list of dicts.
+
+    Models have the grid that predict.py takes by default: the finer one, unless their names end in `_generator`, as far
+    as both were measured. The true magnitude is left out.
+    """
     with open(path, newline="") as file:
-        return [row for row in csv.DictReader(file) if not row["system"].startswith("true magnitude")]
+        rows = [row for row in csv.DictReader(file) if not row["system"].startswith("true magnitude")]
+    systems = {row["system"] for row in rows}
+
+    def is_default(name):
+        label = name.removesuffix(INTERLEAVED)
+        other = label if label != name else f"{label}{INTERLEAVED}"
+        return other not in systems or (label == name) == label.endswith("_generator, griffinlim_input")
+
+    return [{**row, "system": model_name(row)} for row in rows if is_default(row["system"])]
+
+
+def model_name(row):
+    """Name the system of a row without its phase."""
+    return row["system"].removesuffix(INTERLEAVED).removesuffix(", griffinlim_input")
 
 
 def number(row, column, digits):

@@ -51,10 +51,9 @@ def read_summaries(scores):
 
 def system(row, name):
     """Name a system from the view of a model's card."""
-    label = row["system"].removesuffix(", griffinlim_input")
     with_disc = name.removesuffix("_generator")
     known = {f"{with_disc}_generator": "trained by the error alone", with_disc: "trained with a discriminator"}
-    return {**known, name: "**this model**"}.get(label, label)
+    return {**known, name: "**this model**"}.get(row["system"], row["system"])
 
 
 def score_tables(summaries, name, targets):
@@ -219,10 +218,10 @@ Music MIDI, not with NSynth.
 
 ## Scores
 
-`evaluate.py` on 12 s of each piece, phase `griffinlim_input` without `--interleave` (which `predict.py` has by default
-for models with a discriminator, and which [keeps more pitches](../../docs/phases.md#what-helps)), SoundFont notes. No
-training used these pieces, nor the unseen keyboard ([which shares
-recordings](../../docs/training/README.md#data-today) with a keyboard of the first training).
+`evaluate.py` on 12 s of each piece, phase `griffinlim_input`, on the grid that `predict.py` takes by default (models
+with a discriminator: [the finer one](../../docs/phases.md#the-same-noise-on-both-grids)), SoundFont notes. No training
+used these pieces, nor the unseen keyboard ([which shares recordings](../../docs/training/README.md#data-today) with a
+keyboard of the first training).
 [method.md](../../docs/method.md#evaluation) has the measures. Less is better, except for pitches and notes; for the
 contrast, 0 is right.
 

@@ -28,9 +28,11 @@ def write_evaluation(folder, systems):
         writer.writerows(rows)
 
 
-def test_what_all_evaluations_have_is_one_row_with_notes(call_script, tmp_path):
+def test_what_all_evaluations_have_is_one_row_with_notes_and_models_have_the_grid_of_predict(call_script, tmp_path):
     write_evaluation(tmp_path / "scores" / ANY / "11", {PIANO: "", f"{ANY}, griffinlim_input": ""})
-    write_evaluation(tmp_path / "scores" / GUITAR / "11", {PIANO: 0.8, f"{GUITAR}, griffinlim_input": 0.7})
+    plain, alone = f"{GUITAR}, griffinlim_input", f"{GUITAR}_generator, griffinlim_input"
+    of_guitar = {PIANO: 0.8, plain: 0.1, f"{plain}, interleaved": 0.7, alone: 0.6, f"{alone}, interleaved": 0.1}
+    write_evaluation(tmp_path / "scores" / GUITAR / "11", of_guitar)
     words = ("--scores", tmp_path / "scores", "--output", tmp_path / "scores.md")
     assert call_script(write_scores, *words)[0] == 0
     main_measures = (tmp_path / "scores.md").read_text().split("\n## ")[1]
@@ -39,4 +41,5 @@ def test_what_all_evaluations_have_is_one_row_with_notes(call_script, tmp_path):
         (PIANO, "0.800"),
         ("…_2_any", "–"),
         ("…_2_guitar_acoustic", "0.700"),
+        ("…_2_guitar_acoustic_generator", "0.600"),
     ]
