@@ -20,7 +20,7 @@ from common.device import add_gpu_argument, start_tensorflow
 from evaluation.settings import EvaluationSettings
 from inference.settings import PHASES, PhaseSettings, TransferSettings
 
-INTERLEAVE = {"no": (False,), "yes": (True,), "both": (False, True)}
+INTERLEAVE = {"auto": (None,), "no": (False,), "yes": (True,), "both": (False, True)}
 # Flags that do not change what is measured; the manifest records the models by their weights.
 _NOT_RECORDED = ("model", "output", "origin", "target", "reference", "gpu", "overwrite", "phase_network")
 
@@ -50,8 +50,9 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--interleave",
         choices=list(INTERLEAVE),
-        default="no",
-        help="find phases with magnitudes every 256 samples, as --interleave of predict.py does; both: also without",
+        default="auto",
+        help="find phases with magnitudes every 256 samples, as --interleave of predict.py does; both: also without "
+        "(default: auto, as predict.py chooses by the model; both if the models differ)",
     )
     add(
         "--overlap",

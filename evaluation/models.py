@@ -12,12 +12,13 @@ import numpy as np
 import data
 from common.cli import UserError
 from common.pretrained import GENERATOR_NAME
+from common.stored_generator import is_adversarial
 from common.weights import load_generator
 from evaluation.pairs import RecordingPair, read_pair
 from evaluation.settings import EvaluationSettings
 from inference import phase_network
 from inference.keras_network import make_predict_fn, representation_of
-from inference.settings import MODEL_PHASE
+from inference.settings import MODEL_PHASE, PhaseSettings
 from inference.style import slices_with_phase
 from inference.transfer import PredictFn
 
@@ -91,6 +92,22 @@ def load_phase_network(settings: EvaluationSettings, models: Sequence[Model]) ->
     weights = hashlib.sha256((folder / phase_network.WEIGHTS_NAME).read_bytes()).hexdigest()
     phases = [phase._replace(network=infer) if phase.name == "network" else phase for phase in settings.phases]
     return dataclasses.replace(settings, phases=phases, recorded={**settings.recorded, "phase_network": weights})
+
+
+def choose_grids(settings: EvaluationSettings, models: Sequence[Model]) -> EvaluationSettings:
+    """Choose the grids that are left to the models, as the predict scripts do (`runtimes.complete_phase`).
+
+    Where some models were trained with a discriminator and others were not, both grids are measured.
+    """
+    finer = sorted({is_adversarial(model.config) for model in models})
+
+    def grids(phase: PhaseSettings) -> Sequence[bool]:
+        if phase.interleave is not None:
+            return [phase.interleave]
+        return [False] if phase.name == MODEL_PHASE else finer
+
+    phases = [phase._replace(interleave=grid) for phase in settings.phases for grid in grids(phase)]
+    return dataclasses.replace(settings, phases=phases)
 
 
 def _load_model(path: Path, label: str, origin: str | None, target: str | None) -> Model:

@@ -14,7 +14,7 @@ from common import failures, storage
 from common.cli import UserError
 from common.progress import progress
 from evaluation import differences, equalizer, frechet, notes, report, report_page, scoring
-from evaluation.models import Model, load_models, load_phase_network, make_predict_fns, validation_pieces
+from evaluation.models import Model, choose_grids, load_models, load_phase_network, make_predict_fns, validation_pieces
 from evaluation.pairs import RecordingPair, find_in_datasets, find_in_folder, read_pair
 from evaluation.settings import EvaluationSettings
 from evaluation.transcriber import Transcriber
@@ -40,7 +40,7 @@ def run(settings: EvaluationSettings, device_name: str) -> int:
     """
     transcriber = Transcriber() if settings.midi_path else None
     models = load_models(settings.model_paths, settings.origin, settings.target)
-    settings = load_phase_network(settings, models)
+    settings = choose_grids(load_phase_network(settings, models), models)
     systems = scoring.system_names([model.label for model in models], settings.phases)
     if scoring.choose_reference(systems, settings.reference) is None:
         raise UserError(f"--reference {settings.reference} is none of the systems: {'; '.join(systems)}")

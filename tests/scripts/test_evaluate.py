@@ -3,6 +3,7 @@ import importlib.util
 import json
 import re
 import shutil
+import sys
 
 import chromium
 import numpy as np
@@ -27,7 +28,7 @@ import synthesize_audios
 from common.weights import save_model
 from evaluation import equalizer, transcriber
 from evaluation.measures import piece_metrics
-from evaluation.models import load_models
+from evaluation.models import choose_grids, load_models
 from model import Generator
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
@@ -397,6 +398,26 @@ def test_notes_are_compared_with_the_midi_files(tmp_path, call_script):
     assert (tmp_path / "out" / "evaluation.json").read_bytes() == measured
     status, _, errors = call_script(evaluate, *models, "--listen", 1, "--excerpt", 1)
     assert status == 2 and "midi_path" in one_line(errors)
+
+
+@pytest.mark.parametrize(
+    ("flags", "of", "grids"),
+    [
+        ((), ["alone"], [False]),
+        ((), ["adversarial"], [True]),
+        ((), ["alone", "adversarial"], [False, True]),
+        (("--interleave", "no"), ["adversarial"], [False]),
+        (("--interleave", "both"), ["alone"], [False, True]),
+    ],
+)
+def test_models_are_measured_on_the_grid_of_the_predict_scripts(material, tmp_path, monkeypatch, flags, of, grids):
+    configs = {"alone": {"arguments": {"lr": 1e-3}}, "adversarial": {"arguments": {"disc_lr": 1e-4}}}
+    models = [write_model(tmp_path, name, [TARGET], **configs[name]) for name in of]
+    words = ("--audios_path", material / "audios", "--output", tmp_path / "out", "--model", *models)
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, words), "--phase", "input,griffinlim_input", *flags])
+    settings = choose_grids(evaluate.make_settings(evaluate.parse_arguments()), load_models(models))
+    expected = [(name, grid) for name in ("input", "griffinlim_input") for grid in grids]
+    assert [(phase.name, phase.interleave) for phase in settings.phases] == expected
 
 
 def test_a_missing_transcriber_is_one_line_before_anything_is_measured(material, tmp_path, call_script, monkeypatch):
