@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import ORIGIN, TARGET, one_line, read_json
-from test_evaluate import write_model
+from evaluations import write_model
 
 import evaluate
 from common import plots, storage
