@@ -139,7 +139,7 @@ def train_arguments(dataset_path, folder, **changes):
         "target": TARGET,
         "base_filters": 4,
         "batch_size": 4,
-        "epochs": 3,
+        "epochs": 2,
         "gen_lr": 1e-3,
         "disc_lr": 1e-4,
         "validation_split": 0.25,
