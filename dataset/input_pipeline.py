@@ -20,6 +20,8 @@ _BLOCK_PAIRS = 64  # that a thread compares at a time
 _BITS_OF_ONE = 0x3C00  # as float16
 REASON_END = "make it again (compute_features.py --overwrite)"
 _REASON = f"no {MAGNITUDE} in [0, 1]; {REASON_END}"
+# Decorates functions of the path of a slice: they are traced once, not for every data set.
+slice_reader = tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 
 
 class SliceError(OSError):
@@ -256,7 +258,7 @@ def _as_column(values: Sequence) -> np.ndarray:
     return np.array(values, np.int32)
 
 
-@tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)  # traced once, not for every epoch
+@slice_reader
 def _read_slice(path: tf.Tensor) -> tf.Tensor:
     return read_checked(path, MAGNITUDE, _in_range, _REASON)
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 import data
-from dataset.input_pipeline import REASON_END, SliceError, read_batches, read_checked
+from dataset.input_pipeline import REASON_END, SliceError, read_batches, read_checked, slice_reader
 from dataset.slice_format import WITH_PHASE
 
 _HEADER, _BYTES = WITH_PHASE.header, WITH_PHASE.n_bytes
@@ -46,7 +46,7 @@ def _to_network(slices: tf.Tensor | np.ndarray, xp: object = tf) -> tf.Tensor | 
     return xp.stack([data.to_network(slices[..., 0]), slices[..., 1]], axis=-1)
 
 
-@tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)  # traced once, not for every epoch
+@slice_reader
 def read_slice(path: tf.Tensor) -> tf.Tensor:
     """Read a slice file: float16 (256, 256, 2), as it is stored."""
     return read_checked(path, WITH_PHASE, lambda _, values: tf.reduce_all(tf.abs(values) <= 1), _REASON)

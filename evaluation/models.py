@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from evaluation.pairs import RecordingPair, read_pair
 from evaluation.settings import EvaluationSettings
 from inference import phase_network
 from inference.keras_network import make_predict_fn, representation_of
-from inference.settings import MODEL_PHASE, PhaseSettings
+from inference.settings import MODEL_PHASE
 from inference.style import slices_with_phase
 from inference.transfer import PredictFn
 
@@ -99,15 +100,9 @@ def choose_grids(settings: EvaluationSettings, models: Sequence[Model]) -> Evalu
 
     Where some models were trained with a discriminator and others were not, both grids are measured.
     """
-    finer = sorted({is_adversarial(model.config) for model in models})
-
-    def grids(phase: PhaseSettings) -> Sequence[bool]:
-        if phase.interleave is not None:
-            return [phase.interleave]
-        return [False] if phase.name == MODEL_PHASE else finer
-
-    phases = [phase._replace(interleave=grid) for phase in settings.phases for grid in grids(phase)]
-    return dataclasses.replace(settings, phases=phases)
+    kinds = sorted({is_adversarial(model.config) for model in models})
+    choices = [dict.fromkeys(phase.with_grid(adversarial) for adversarial in kinds) for phase in settings.phases]
+    return dataclasses.replace(settings, phases=list(itertools.chain.from_iterable(choices)))
 
 
 def _load_model(path: Path, label: str, origin: str | None, target: str | None) -> Model:

@@ -124,8 +124,7 @@ def complete_phase(settings: ConvertSettings, model_path: Path, network: Network
         phase = phase._replace(name=MODEL_PHASE if predicts else PhaseSettings().name)
     if phase.iterations == 0 and phase.name != MODEL_PHASE:
         raise UserError(f"--phase_iterations 0 is for --phase {MODEL_PHASE}, not {phase.name}")
-    if phase.interleave is None:
-        phase = phase._replace(interleave=network.adversarial and phase.name != MODEL_PHASE)
+    phase = phase.with_grid(network.adversarial)
     if phase.name == "network" and phase.network is None:
         found = phase_network.find(settings.phase_network, model_path)
         phase = phase._replace(network=phase_network.load(found, network.runtime))

@@ -36,6 +36,16 @@ class PhaseSettings(NamedTuple):
         """The name in tables."""
         return f"{self.name}, interleaved" if self.interleave else self.name
 
+    def with_grid(self, adversarial: bool) -> "PhaseSettings":
+        """Choose the grid if it is left to the model: the finer one for a model with a discriminator.
+
+        Args:
+            adversarial: whether the model was trained with a discriminator.
+        """
+        if self.interleave is not None:
+            return self
+        return self._replace(interleave=adversarial and self.name != MODEL_PHASE)
+
     @property
     def grids(self) -> int:
         """How often the network runs: on the recording, and on it shifted."""

@@ -20,8 +20,8 @@ N_STEPS, BATCH_SIZE = 10, 4
 # name: adversarial, precision, targets, weights of the losses, sync_norm
 CASES = {
     "generator alone": (False, "float32", [TARGET], PAPER, True),
-    "float16": (True, "mixed_float16", [TARGET], PAPER, True),
-    "all terms": (True, "float32", [OTHER, TARGET], LossWeights(50.0, 10.0, 1.0, 1.0), True),
+    "several targets, float16": (True, "mixed_float16", [OTHER, TARGET], PAPER, True),
+    "all terms": (True, "float32", [TARGET], LossWeights(50.0, 10.0, 1.0, 1.0), True),
     "each device for itself": (False, "float32", [TARGET], PAPER, False),
 }
 

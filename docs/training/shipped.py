@@ -15,23 +15,17 @@ def read_rows(path):
     """Read a summary.csv of evaluate.py: list of dicts.
 
     Models have the grid that predict.py takes by default: the finer one, unless their names end in `_generator`, as far
-    as both were measured. The true magnitude is left out.
+    as both were measured; their phase is left out of the names, and the true magnitude of the rows.
     """
+    chosen = {}
     with open(path, newline="") as file:
-        rows = [row for row in csv.DictReader(file) if not row["system"].startswith("true magnitude")]
-    systems = {row["system"] for row in rows}
-
-    def is_default(name):
-        label = name.removesuffix(INTERLEAVED)
-        other = label if label != name else f"{label}{INTERLEAVED}"
-        return other not in systems or (label == name) == label.endswith("_generator, griffinlim_input")
-
-    return [{**row, "system": model_name(row)} for row in rows if is_default(row["system"])]
-
-
-def model_name(row):
-    """Name the system of a row without its phase."""
-    return row["system"].removesuffix(INTERLEAVED).removesuffix(", griffinlim_input")
+        for row in csv.DictReader(file):
+            label = row["system"].removesuffix(INTERLEAVED)
+            name = label.removesuffix(", griffinlim_input")
+            key, is_default = (row["target"], name), (label == row["system"]) == name.endswith("_generator")
+            if not name.startswith("true magnitude") and (key not in chosen or is_default):
+                chosen[key] = {**row, "system": name}
+    return list(chosen.values())
 
 
 def number(row, column, digits):

@@ -76,6 +76,6 @@ for target in "${targets[@]}"; do
     done
     for audios in "${test[@]}" "$here/docs/examples"; do
         "$python" "$here/evaluate.py" --model "$work/ship/$name" "${ALONE:-$work/ship}/${name}_generator" --seconds 30 \
-            --interleave both --audios_path "$audios" --output "$work/scores/$name/$(basename "$audios")"
+            --audios_path "$audios" --output "$work/scores/$name/$(basename "$audios")"
     done
 done

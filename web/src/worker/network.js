@@ -10,9 +10,13 @@ const SHAPE = [1, N_BINS, SLICE_FRAMES, 1]
 
 /** A generator, loaded. */
 export class Network {
-  /** @param {ort.InferenceSession} session */
-  constructor(session) {
+  /**
+   * @param {ort.InferenceSession} session
+   * @param {boolean} drawsNoise whether it draws from noise
+   */
+  constructor(session, drawsNoise) {
     this._session = session
+    this.drawsNoise = drawsNoise
     this.takesStyle = session.inputNames.includes("style")
   }
 
@@ -29,10 +33,11 @@ export class Network {
   /**
    * Load a network.
    * @param {Uint8Array} model an ONNX file, as write_assets.py writes it
+   * @param {boolean} drawsNoise whether it draws from noise
    * @returns {Promise<Network>}
    */
-  static async load(model) {
-    return new Network(await ort.InferenceSession.create(model, { executionProviders: ["wasm"] }))
+  static async load(model, drawsNoise) {
+    return new Network(await ort.InferenceSession.create(model, { executionProviders: ["wasm"] }), drawsNoise)
   }
 
   /**

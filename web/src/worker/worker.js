@@ -21,7 +21,6 @@ let transform
 let fineTransform
 /** @type {Network | null} */
 let network = null
-let drawsNoise = false
 /** @type {Float32Array | null} */
 let style = null
 /** @type {{converter: Converter, pictures: Picture[], columns: object[]} | null} */
@@ -40,11 +39,10 @@ const handlers = {
   },
 
   /** Load a model in place of another. */
-  async setModel({ model, ...properties }) {
+  async setModel({ model, drawsNoise }) {
     await network?.release()
     network = null
-    network = await Network.load(model)
-    drawsNoise = properties.drawsNoise
+    network = await Network.load(model, drawsNoise)
   },
 
   /** Choose the style from a recording, mixed to mono; tells whether anything sounds. */
@@ -66,7 +64,8 @@ const handlers = {
       conversion.columns = pictures.map((picture, index) => picture.add(frames[index]))
     }
     const infer = (image) => network.generate(image, style)
-    conversion = { converter: new Converter(chosen, infer, format, onFrames, drawsNoise), pictures, columns: [] }
+    const converter = new Converter(chosen, infer, format, onFrames, network.drawsNoise)
+    conversion = { converter, pictures, columns: [] }
     return { nColumns }
   },
 
