@@ -67,7 +67,8 @@ def main():
             axis.tick_params(labelsize=8)
     for axis in all_axes[-1]:
         axis.set_xlabel("slices", fontsize=8)
-    all_axes[0, 0].legend(fontsize=7)
+    lines = {line.get_label(): line for axes in all_axes for line in axes[0].get_lines()}
+    all_axes[0, 0].legend(handles=[lines[label] for label in COLORS if label in lines], fontsize=7)
     with storage.atomic_write(arguments.output) as partial:
         figure.savefig(partial, format="png", dpi=90)
     print(arguments.output)

@@ -5,7 +5,8 @@ The discriminator, the training state and paths are left out. predict.py loads t
 model's card says what the rounding costs.
 
 With --earlier, the run went on from another one: its flags and its history are stored, too (`earlier` in config.json,
-earlier.csv).
+earlier.csv). The fixed equalizers are those of the earlier run, so that the scores of an equalizer, with which those of
+a target's models are compared, stay the same.
 
 Example:
   python docs/training/ship_model.py --model work/models/keyboard_acoustic_2_guitar_acoustic --output pretrained
@@ -22,6 +23,7 @@ from common import storage
 from common.device import start_tensorflow
 
 PATHS = ("dataset_path", "models_path", "output_path", "sample_audio", "init_from")
+EARLIER = ("script", "arguments", "machine", "data", "training", "mixed")
 
 
 def main():
@@ -48,7 +50,8 @@ def main():
     config = read_config(arguments.model)
     if arguments.earlier:
         earlier = read_config(arguments.earlier)
-        config["earlier"] = {key: earlier[key] for key in ("arguments", "data", "training", "mixed") if key in earlier}
+        config["earlier"] = {key: earlier[key] for key in EARLIER if key in earlier}
+        config["equalisers"] = earlier["equalisers"]
     config["weights"] = "float16"
     weights = f"generator{WEIGHTS_EXTENSION}"
     with storage.atomic_write(folder / weights) as partial:

@@ -161,24 +161,35 @@ def training_table(config, folder):
         noise = f" --noise {mixed['noise']:g}" if mixed.get("noise", 1) != 1 else ""
         rows["afterwards"] = f"mixed with `{mixed['with']}` by `interpolate.py --weight {mixed['weight']:g}{noise}`"
     if earlier := config.get("earlier"):
-        flags = flags_of(earlier["arguments"])
-        rows["initial weights"] = f"those of an earlier run of {n_slices(earlier):,} slices (`earlier.csv`): `{flags}`"
-        rows["initial weights"] += f". That one goes back to {BEGINNING}"
+        rows["initial weights"] = describe_earlier(earlier)
+        if is_adversarial(config):
+            rows["initial weights"] += ". The discriminator is a new one, which first learned alone"
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
+
+
+def describe_earlier(earlier):
+    """Say from which run the weights came that a run began with."""
+    where = f", {on_machine(earlier['machine'])}" if "machine" in earlier else ""
+    run = f"those of an earlier run of {n_slices(earlier):,} slices{where} (`earlier.csv`)"
+    goes_back = "those of `…_generator`" if is_adversarial(earlier) and where else BEGINNING
+    return f"{run}: `{flags_of(earlier['arguments'])}`. That one goes back to {goes_back}"
+
+
+def on_machine(machine):
+    """Name the GPU of a run."""
+    return f"on one {machine['gpu']} beside {machine['models_at_once'] - 1} other models (PyTorch {machine['torch']})"
 
 
 def duration(config, history):
     """Say how long a run took, and where."""
     if machine := config.get("machine"):
-        return (
-            f"on one {machine['gpu']} beside {machine['models_at_once'] - 1} other models (PyTorch {machine['torch']})"
-        )
+        return on_machine(machine)
     return f"{sum(float(row['seconds']) for row in history) / 60:.0f} minutes on one core"
 
 
 ON_GPU = "those of `…_generator`, with a new discriminator, which learned alone for the first {} steps"
 BEGINNING = "a model of the [runs before](../../docs/training/earlier.md)"
-SLICES = 400_000  # more than any shipped model has seen of its targets, all runs together
+SLICES = 600_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
 WITH_NOISE = """
 It draws from [noise](../../docs/method.md#noise-for-the-generator), the low digits of its input."""
