@@ -53,6 +53,7 @@ disc=("${common[@]}" --dropout 0 --noise --gen_lr 2e-4 --feature_matching 10 --m
 # tell more than noise from the start of the joint training on.
 train_with_disc() {
     local run=("$python" "$here/$script" "${disc[@]}" --target "${instruments[@]}" "${@:3}")
+    [ $script = train.py ] || run+=(--disc_style)
     "${run[@]}" --init_from "$2" --epochs 1 --steps_per_epoch "${WARM_STEPS:-1000}" --gen_lr 1e-9 --disc_lr 2e-4 \
         --models_path "$1/warm" --output_path "$1/warm/output"
     "${run[@]}" --init_from "$1/warm/$name" --models_path "$1" --output_path "$1/output"
@@ -60,10 +61,9 @@ train_with_disc() {
 
 for target in "${targets[@]}"; do
     name=keyboard_acoustic_2_$target
-    script=train.py instruments=("$target") several=()
+    script=train.py instruments=("$target")
     if [ "$target" = any ]; then
         script=train_multitarget.py instruments=(guitar_acoustic string_acoustic synth_lead_synthetic)
-        several=(--disc_style)
         [ -n "${ALONE:-}" ] || "$python" "$here/$script" "${generator[@]}" --generator_alone --gen_lr 1e-3 \
             --target "${instruments[@]}"
     else
@@ -71,11 +71,10 @@ for target in "${targets[@]}"; do
     fi
     if [ -z "${FIRST:-}" ]; then
         train_with_disc "$work/first" "${ALONE:-$work/models}/${name}_generator" --disc_lr 2e-4 --l1_weight 150 \
-            --batch_size 4 --epochs "${DISC_EPOCHS:-30}" --steps_per_epoch "${DISC_STEPS:-2600}" \
-            ${several[@]+"${several[@]}"}
+            --batch_size 4 --epochs "${DISC_EPOCHS:-30}" --steps_per_epoch "${DISC_STEPS:-2600}"
     fi
     train_with_disc "$work/models" "${FIRST:-$work/first}/$name" --disc_lr 5e-5 --l1_weight 100 --batch_size 8 \
-        --epochs "${SLOW_EPOCHS:-10}" --steps_per_epoch "${SLOW_STEPS:-1600}" ${several[@]+"${several[@]}"}
+        --epochs "${SLOW_EPOCHS:-10}" --steps_per_epoch "${SLOW_STEPS:-1600}"
     # A mix of both is shipped: it keeps more of the pitches than the one that was trained with a discriminator.
     rm -rf "$work/mixed/$name"
     "$python" "$here/docs/training/interpolate.py" --weight "${MIX:-0.9}" --output "$work/mixed/$name" \

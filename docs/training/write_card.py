@@ -171,7 +171,7 @@ def describe_earlier(earlier):
     """Say from which run the weights came that a run began with."""
     where = f", {on_machine(earlier['machine'])}" if "machine" in earlier else ""
     run = f"those of an earlier run of {n_slices(earlier):,} slices{where} (`earlier.csv`)"
-    goes_back = "those of `…_generator`" if is_adversarial(earlier) and where else BEGINNING
+    goes_back = "those of `…_generator`" if is_adversarial(earlier) else BEGINNING
     return f"{run}: `{flags_of(earlier['arguments'])}`. That one goes back to {goes_back}"
 
 

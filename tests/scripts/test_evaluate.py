@@ -6,14 +6,7 @@ import re
 import chromium
 import numpy as np
 import pytest
-from conftest import (
-    ORIGIN,
-    OTHER,
-    TARGET,
-    one_line,
-    read_json,
-    run_script,
-)
+from conftest import ORIGIN, OTHER, TARGET, one_line, read_json, run_script
 from evaluations import GAIN, read, read_csv, summary_of, write_material
 
 import data

@@ -6,15 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import (
-    ORIGIN,
-    OTHER,
-    TARGET,
-    note_messages,
-    one_line,
-    write_midi,
-    write_note,
-)
+from conftest import ORIGIN, OTHER, TARGET, note_messages, one_line, write_midi, write_note
 from evaluations import read, read_csv, summary_of, write_material, write_model, write_music
 
 import compute_features

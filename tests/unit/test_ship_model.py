@@ -30,7 +30,7 @@ def save_run(folder, equaliser, **changes):
         "equalisers": {PAIR: [equaliser]},
         **changes,
     }
-    save_model(folder, {"generator": Generator(2, noise=True)}, {key: value for key, value in config.items() if value})
+    save_model(folder, {"generator": Generator(2, noise=True)}, config)
     (folder / "history.csv").write_text(f"{SCORES}1,0.3,0.31,0.2,60\n2,0.2,0.21,0.1,60\n")
     (folder / "plots").mkdir()
     return folder
