@@ -1,7 +1,7 @@
 """The networks of Pix2Pix for spectrograms: a U-Net generator and a PatchGAN discriminator."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
@@ -33,34 +33,48 @@ _DECODER = [  # filters, whether with dropout; the shape after the skip is conca
 _NOISE_SIZES = (128, 64, 32)  # of what noise may be added to: a value for 2 to 8 frames
 
 
+class LayerOptions(NamedTuple):
+    """How the layers of a network begin, and compute.
+
+    Attributes:
+        dtype: a Keras precision such as "mixed_float16". The output is always float32.
+        random_init: whether the weights are drawn; otherwise they are 0, which takes less time, to be loaded.
+        by_matmul: whether some convolutions are computed as matrix products (`fast_layers`); the results are the same.
+    """
+
+    dtype: str = "float32"
+    random_init: bool = True
+    by_matmul: bool = False
+
+
 def Generator(
     base_filters: int = 64,
     n_inputs: int = 1,
-    dtype: str = "float32",
-    random_init: bool = True,
     dropout: float = 0.5,
-    by_matmul: bool = False,
     n_channels: tuple[int, int] = (1, 1),
     noise: bool = False,
+    max_filters: int | None = None,
+    **layer_options: Any,
 ) -> keras.Model:
     """Build the U-Net (Isola et al. 2017, appendix 6.1.1): 256 × 256 down to 1 × 1 and up again, with skips.
 
     Args:
         base_filters: filters of the first layer; the others scale with it. 64, the paper's, gives 54.4 M parameters.
         n_inputs: number of input images: 1 (source), or 2 (source, style).
-        dtype: a Keras precision such as "mixed_float16". The output is always float32.
-        random_init: whether the weights are drawn; otherwise they are 0, which takes less time, to be loaded.
         dropout: fraction that each of the decoder's first three layers drops in training; 0.5 is the paper's.
-        by_matmul: whether some convolutions are computed as matrix products (`fast_layers`); the results are the same.
         n_channels: channels of each input image, and of the output.
         noise: whether the decoder draws from noise, which is made of the source (`source_noise`). Its strengths begin
             with 0: until they are learned, the network is that without noise. A variant of this project.
+        max_filters: the most filters of a layer, more than twice `base_filters`; None for no limit. Most weights are
+            those of the innermost layers: 24 with at most 128 have a tenth more than 16 without a limit.
+        layer_options: as in `LayerOptions`.
 
     Returns:
         Model of images (batch, 256, 256, 1) in [-1, 1], one or a list of `n_inputs`, to one such image; with as many
         channels as `n_channels` says.
     """
-    options = {"random_init": random_init, "dtype": dtype, "by_matmul": by_matmul}
+    options = LayerOptions(**layer_options)._asdict()
+    dtype, limit = options["dtype"], max_filters or 8 * base_filters
     shape = (*data.SLICE_SHAPE[:2], n_channels[0])
     inputs = [keras.Input(shape, name=name) for name in ("source", "style")[:n_inputs]]
     x = layers.Concatenate(dtype=dtype)(inputs) if n_inputs > 1 else inputs[0]
@@ -68,11 +82,12 @@ def Generator(
     noises = _noise_images(inputs[0]) if noise else {}
     skips = []
     for number, (factor, normalized) in enumerate(_ENCODER, 1):
-        x = _downsample(x, f"down{number}", base_filters * factor, normalized, options)
+        x = _downsample(x, f"down{number}", min(base_filters * factor, limit), normalized, options)
         skips.append(x)
     for number, ((factor, drops), skip) in enumerate(zip(_DECODER, reversed(skips[:-1]), strict=True), 1):
         added = noises.get(skip.shape[1])
-        x = _upsample(x, f"up{number}", base_filters * factor, dropout if drops else None, options, added)
+        n_filters = min(base_filters * factor, limit)
+        x = _upsample(x, f"up{number}", n_filters, dropout if drops else None, options, added)
         x = layers.Concatenate(name=f"up{number}_skip", dtype=dtype)([x, skip])
 
     x = _convolution(Conv2DTranspose, "last", n_channels[1], options, use_bias=True)(x)  # (batch, 256, 256, 1)

@@ -44,7 +44,7 @@ def main() -> int:
 
     def make_networks() -> dict[str, keras.Model]:
         return {
-            "generator": Generator(settings.base_filters, dropout=settings.dropout, noise=arguments.noise, **kind),
+            "generator": Generator(dropout=settings.dropout, noise=arguments.noise, **settings.width, **kind),
             "discriminator": Discriminator(settings.disc_filters, whole_band=arguments.disc_band, **kind),
         }
 

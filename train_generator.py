@@ -39,7 +39,7 @@ def main() -> int:
         name=f"{arguments.origin}_2_{arguments.target}_generator",
         instrument_pairs=[(arguments.origin, arguments.target)],
         learning_rates={"generator": LearningRate("lr", arguments.lr)},
-        make_networks=lambda: {"generator": Generator(settings.base_filters, dropout=settings.dropout, **kind)},
+        make_networks=lambda: {"generator": Generator(dropout=settings.dropout, **settings.width, **kind)},
         make_steps=functools.partial(steps.generator_steps, weights=settings.loss_weights),
         metrics=("gen_mae", *metric_names(settings.phase, settings.loss_weights)),
         phase=settings.phase,

@@ -99,7 +99,7 @@ def main() -> int:
 
     def make_networks() -> dict[str, keras.Model]:
         size = {"n_inputs": 2, "dropout": settings.dropout, "noise": arguments.noise}
-        networks = {"generator": Generator(settings.base_filters, **size, **kind)}
+        networks = {"generator": Generator(**size, **settings.width, **kind)}
         if adversarial:
             networks["discriminator"] = Discriminator(
                 settings.disc_filters, with_style=arguments.disc_style, whole_band=arguments.disc_band, **kind

@@ -1,7 +1,7 @@
 """A generator as it is stored, read without TensorFlow: its files, its configuration, and its weights as arrays."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ class StoredGenerator(NamedTuple):
 
     Attributes:
         path: the file of weights.
-        size: `base_filters` and `n_inputs`.
+        size: `base_filters`, `n_inputs` and, if the filters of its layers are limited, `max_filters`.
         config: its configuration.
         legacy: whether TensorFlow 2.0 wrote the file, with `model.save_weights`.
         phase: the representation of the phase that it predicts beside the magnitude; None if it predicts none.
@@ -90,10 +90,12 @@ def find_generator(path: str | Path) -> StoredGenerator:
     if not config_path.is_file():
         raise UserError(f"--model {path} has no {CONFIG_NAME} in its folder; the two belong together")
     config = read_config(config_path)
-    configured = {key: config["model"][key] for key in size}
-    held = size
+    configured, held = {key: config["model"].get(key) for key in size}, size
+    if config["model"].get("max_filters"):
+        held = {**held, "max_filters": size.get("max_filters")}
+        configured = {**configured, "max_filters": config["model"]["max_filters"]}
     if phase or config["model"].get("phase"):
-        held, configured = {**size, "phase": phase}, {**configured, "phase": config["model"].get("phase")}
+        held, configured = {**held, "phase": phase}, {**configured, "phase": config["model"].get("phase")}
     if noise or config["model"].get("noise"):
         held, configured = {**held, "noise": noise}, {**configured, "noise": config["model"].get("noise", False)}
     if held != configured:
@@ -134,6 +136,11 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{path} is damaged: model.base_filters must be at least 1 and model.n_inputs 1 or 2, not {base_filters} "
             f"and {n_inputs}; restore it"
         )
+    max_filters = size.get("max_filters")
+    fits = max_filters is None or (type(max_filters) is int and 2 * base_filters < max_filters < 8 * base_filters)
+    if not fits:
+        limits = f"above {2 * base_filters} and below {8 * base_filters}"
+        raise UserError(f"{path} is damaged: model.max_filters must be {limits}, not {max_filters}; restore it")
     for key in ("origin", "target"):  # they become names of folders
         instruments = config.get(key) or []
         names = instruments if isinstance(instruments, list) else [instruments]
@@ -162,7 +169,9 @@ def read_convolutions(stored: StoredGenerator) -> tuple[list[Convolution], list[
         UserError: if the file does not hold exactly the weights of such a network, or values make no sense.
     """
     (n_in, n_out), base_filters = stored.n_channels, stored.size["base_filters"]
-    layout = [_encoder(base_filters, stored.size["n_inputs"] * n_in), _decoder(base_filters, n_out, stored.noise)]
+    limit = stored.size.get("max_filters", base_filters * LEVELS[-1])
+    widths = [min(base_filters * level, limit) for level in LEVELS]
+    layout = [_encoder(widths, stored.size["n_inputs"] * n_in), _decoder(widths, n_out, stored.noise)]
     names = [name for layers in layout for layer in layers for name in layer.names]
     with weights_file.open_weights(stored.path) as file:
         if stored.legacy:  # in the same order, under other names
@@ -211,10 +220,9 @@ def _noise_weight(number: int) -> str:
     return f"{_numbered('noise', number)}/vars/0"
 
 
-def _encoder(base_filters: int, n_channels: int) -> list[_Layer]:
+def _encoder(widths: Sequence[int], n_channels: int) -> list[_Layer]:
     layers = []
-    for number, level in enumerate(LEVELS):
-        width = base_filters * level
+    for number, width in enumerate(widths):
         normalization = _numbered("batch_normalization", number - 1) if number else None
         kernel = f"{_numbered('conv2d', number)}/vars/0"
         layers.append(_Layer(kernel, (4, 4, n_channels, width), width, None, normalization))
@@ -222,10 +230,9 @@ def _encoder(base_filters: int, n_channels: int) -> list[_Layer]:
     return layers
 
 
-def _decoder(base_filters: int, n_out: int, noise: bool) -> list[_Layer]:
-    layers, n_channels = [], base_filters * LEVELS[-1]
-    for number, level in enumerate(reversed(LEVELS[:-1])):
-        width = base_filters * level
+def _decoder(widths: Sequence[int], n_out: int, noise: bool) -> list[_Layer]:
+    layers, n_channels = [], widths[-1]
+    for number, width in enumerate(reversed(widths[:-1])):
         normalization = _numbered("batch_normalization", len(LEVELS) - 1 + number)
         kernel = f"{_numbered('conv2d_transpose', number)}/vars/0"
         noisy = number - (len(LEVELS) - 1 - NOISY)

@@ -81,7 +81,8 @@ def load_generator(path: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         path: a model's folder or a file of weights; see `stored_generator.find_generator`.
 
     Returns:
-        The generator in float32, and the configuration, in which `model` has `base_filters` and `n_inputs`.
+        The generator in float32, and the configuration, in which `model` has `base_filters`, `n_inputs` and, if the
+        filters of its layers are limited, `max_filters`.
 
     Raises:
         UserError: if there is no such file, the weights are not exactly those of the network, or values make no sense.
@@ -139,7 +140,8 @@ def load_narrower(
         narrow = Discriminator(first.filters, n_channels=n_channels, with_style=n_inputs == 3, whole_band=whole_band)
     else:
         n_channels = (1, 1) if plain else (seen[0], network.outputs[0].shape[-1])
-        narrow = Generator(first.filters, n_inputs, random_init=False, n_channels=n_channels, noise=noise)
+        size = {"base_filters": first.filters, "max_filters": network.get_layer("down8_conv").filters}
+        narrow = Generator(n_inputs=n_inputs, n_channels=n_channels, noise=noise, random_init=False, **size)
     load_weights(narrow, path)
     starts = np.cumsum([0, *seen])[:n_inputs]
     places = [start + np.arange(1 if plain else count) for start, count in zip(starts, seen, strict=False)]

@@ -14,9 +14,9 @@ from common.cli import UserError
 if TYPE_CHECKING:
     import keras
 
+_N_KERNELS = 16  # of a generator
 LARGEST_WEIGHT = 1e6  # of the shipped models 391, a variance; a thousand times as much saturates every output
 _DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError)  # what h5py raises for what it cannot read
-_KERNEL_WEIGHTS = 13_280  # of a generator with base_filters 1, without what sees the inputs; grows with the square
 
 
 @contextlib.contextmanager
@@ -135,17 +135,20 @@ def generator_size(weights: Sequence[h5py.Dataset]) -> tuple[dict[str, int], str
     """Infer the size of a generator from the shapes of its weights.
 
     Returns:
-        dict with `base_filters` and `n_inputs`, and the representation of the phase that it predicts; None for none.
+        dict with `base_filters`, `n_inputs` and, if the filters of its layers are limited, `max_filters`; and the
+        representation of the phase that it predicts; None for none.
 
     Raises:
         ValueError: if they are not those of a generator.
     """
     kernels = [dataset.shape for dataset in weights if len(dataset.shape) == 4]
-    base_filters = max((shape[3] for shape in kernels), default=0) // 16  # the widest: into the decoder's 2nd to 4th
+    base_filters = min((shape[3] for shape in kernels), default=0)  # of the first layer
+    max_filters = max((shape[3] for shape in kernels), default=0) // 2  # the widest: into the decoder's 2nd to 4th
     n_inputs, representation = find_images(kernels, base_filters)
-    if not n_inputs or sum(dataset.size for dataset in weights) < _KERNEL_WEIGHTS * base_filters**2:
+    if not n_inputs or not 2 * base_filters < max_filters <= 8 * base_filters or len(kernels) != _N_KERNELS:
         raise ValueError(f"its {len(weights)} arrays are not those of a generator")
-    return {"base_filters": base_filters, "n_inputs": n_inputs}, representation
+    limit = {"max_filters": max_filters} if max_filters < 8 * base_filters else {}
+    return {"base_filters": base_filters, "n_inputs": n_inputs, **limit}, representation
 
 
 def find_images(kernels: Collection[tuple[int, ...]], base_filters: int) -> tuple[int, str | None]:

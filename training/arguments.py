@@ -49,6 +49,7 @@ class RunSettings:
     balanced_upsampling: bool
     validation_split: float
     base_filters: int
+    max_filters: int | None
     precision: str
     threads: list[int] | None
     jit_compile: bool
@@ -69,6 +70,11 @@ class RunSettings:
     disc_filters: int | None
     recorded: dict[str, Any]
     defaults: dict[str, Any]
+
+    @property
+    def width(self) -> dict[str, int]:
+        """How wide the generator is: the arguments of `model.Generator`, and what a configuration says of it."""
+        return {"base_filters": self.base_filters, **({"max_filters": self.max_filters} if self.max_filters else {})}
 
     @property
     def workload(self) -> Workload:
@@ -140,6 +146,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--balanced_upsampling", action="store_true", help="keep the generator from drawing checkerboards")
     add("--validation_split", type=cli.fraction, default=0.1, help="fraction of the pieces for validation")
     add("--base_filters", type=cli.positive_int, default=64, help="filters of the first layers")
+    add("--max_filters", type=cli.positive_int, help="most filters of a layer of the generator (default: no limit)")
     add("--precision", choices=PRECISIONS, default="float32", help="precision of the networks")
     add("--jit_compile", action="store_true", help="compile the steps with XLA")
     add("--steps_per_epoch", type=cli.positive_int, help="largest number of steps an epoch (default: all slices)")
@@ -222,6 +229,12 @@ def check_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -
         parser.error(f"argument --findlr_start: must be below --findlr_end {arguments.findlr_end:g}")
     if arguments.findlr_steps < 10:
         parser.error("argument --findlr_steps: must be at least 10, or there is no slope to see")
+    least, most = 2 * arguments.base_filters, 8 * arguments.base_filters
+    if arguments.max_filters and not least < arguments.max_filters < most:
+        parser.error(
+            f"argument --max_filters: must be above {least} and below {most}, which a generator of --base_filters "
+            f"{arguments.base_filters} has without it"
+        )
 
 
 def check_channels(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -238,7 +251,7 @@ def check_channels(parser: cli.ArgumentParser, arguments: argparse.Namespace) ->
 
 def check_phase_arguments(parser: cli.ArgumentParser, arguments: argparse.Namespace) -> None:
     """End train_phase.py with one line if flags are given that are about magnitudes, or instruments do not fit."""
-    for flag in ("linear_weight", "mean_weight", "level_weight", "sample_audio", "select"):
+    for flag in ("linear_weight", "mean_weight", "level_weight", "sample_audio", "select", "max_filters"):
         if getattr(arguments, flag) != arguments.defaults[flag]:
             parser.error(f"argument --{flag}: is not for train_phase.py")
     if arguments.balanced_upsampling and arguments.network == "compact":

@@ -137,6 +137,7 @@ def load_initial(path: Path, networks: Mapping[str, keras.Model]) -> None:
             whole_band = _sees_whole_band(path, network, config)
             differs = whole_band != _is_of_whole_band(network)
         else:
+            _check_filters(path, network, stored)
             noise = _draws_from_noise(path, network, stored)
             differs = noise != _has_noise(network)
         if plain or n_inputs < len(n_seen) or differs:
@@ -186,6 +187,19 @@ def _draws_from_noise(path: Path, generator: keras.Model, stored: Mapping[str, A
     if noise and not _has_noise(generator):
         raise UserError(f"--init_from {path} has a generator that draws from noise: add --noise, with a discriminator")
     return noise
+
+
+def _check_filters(path: Path, generator: keras.Model, stored: Mapping[str, Any]) -> None:
+    """Check that a stored generator has as many filters as the generator, by what its configuration says.
+
+    Raises:
+        UserError: if not.
+    """
+    filters, limit = stored.get("base_filters"), stored.get("max_filters")
+    ours = [generator.get_layer(name).filters for name in ("down1_conv", "down8_conv")]
+    if isinstance(filters, int) and ours != [filters, limit or 8 * filters]:
+        advice = f"--base_filters {filters}" + (f" --max_filters {limit}" if limit else " and no --max_filters")
+        raise UserError(f"--init_from {path} has a generator of other filters: take {advice}")
 
 
 def _is_of_whole_band(network: keras.Model) -> bool:

@@ -189,7 +189,7 @@ def _add_measured(config: dict[str, Any], recipe: Recipe, dataset: PairedDataset
 def _make_config(recipe: Recipe, settings: RunSettings, dataset: PairedDataset) -> dict[str, Any]:
     """Make the `config.json` of a run: what prediction needs, all arguments, and what a resumed run must find again."""
     return {
-        "model": {"base_filters": settings.base_filters, **recipe.model},
+        "model": {**settings.width, **recipe.model},
         "origin": settings.recorded["origin"],
         "target": settings.recorded["target"],
         "data": dataset.describe(),

@@ -4,15 +4,15 @@
 #   docs/training/train_models.sh MIDI_PATH WORK [guitar_acoustic | string_acoustic | synth_lead_synthetic | any] …
 #
 # Each target gets two models: one that is trained by its error alone (…_generator), and one that goes on from there
-# with a discriminator, and then with a new, slower one. ALONE names a folder that has the former already, such as
-# pretrained, and FIRST a folder of models that were trained with the first discriminator.
+# with a discriminator. ALONE names a folder that has the former already, such as pretrained.
 #
 # Everything can be stopped; the same command resumes. A processor without bfloat16 is faster with
-# PRECISION=float32. For full size, on a GPU: FILTERS=64 PRECISION=mixed_float16. EPOCHS and STEPS make the runs without
-# a discriminator longer or shorter, DISC_EPOCHS and DISC_STEPS those with the first one, SLOW_EPOCHS and SLOW_STEPS
-# those with the second, WARM_STEPS a discriminator's own. MIX is the part of the last run in the model that is shipped;
-# the rest is of the one without a discriminator. With your own data sets, for example from NSynth: DATA="features/a
-# features/b", TEST="audios/seen audios/unseen"; MIDI_PATH is then ignored.
+# PRECISION=float32. FILTERS are those of the first layer and, if there is a second number, the most of any layer of the
+# generator: for full size, on a GPU, FILTERS=64 PRECISION=mixed_float16. EPOCHS and STEPS make the runs without a
+# discriminator longer or shorter, DISC_EPOCHS and DISC_STEPS those with one, WARM_STEPS the discriminator's own. MIX is
+# the part of the latter in the model that is shipped; the rest is of the one without a discriminator. With your own
+# data sets, for example from NSynth: DATA="features/a features/b", TEST="audios/seen audios/unseen"; MIDI_PATH is then
+# ignored.
 set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: $0 MIDI_PATH WORK [target] …" >&2; exit 2; }
 midi=$1 work=$2 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -32,7 +32,9 @@ if [ -z "${DATA:-}" ]; then
 fi
 read -r -a data <<<"${DATA:-$(echo "$work"/train/*/features)}"
 read -r -a test <<<"${TEST:-$work/test/3 $work/test/8 $work/test/11 $work/test/11_effects}"
-common=(--dataset_path "${data[@]}" --origin keyboard_acoustic --base_filters "${FILTERS:-16}"
+read -r filters limit <<<"${FILTERS:-24 128}"
+width=(--base_filters "$filters" ${limit:+--max_filters "$limit"})
+common=(--dataset_path "${data[@]}" --origin keyboard_acoustic "${width[@]}"
     --precision "${PRECISION:-mixed_bfloat16}" --schedule cosine --ema 0.999 --augment --validation_split 0.04
     --checkpoint_minutes 5)
 # The weights and the rates: README.md has what was tried.
@@ -46,18 +48,8 @@ if [ -z "${ALONE:-}" ]; then
 fi
 generator=("${alone[@]}" --steps_per_epoch "${STEPS:-2600}" --models_path "$work/models" --output_path "$work/output"
     --batch_size 4 --dropout 0)
-disc=("${common[@]}" --dropout 0 --noise --gen_lr 2e-4 --feature_matching 10 --mean_weight 20000 --linear_weight 3
-    --level_weight 10 --select sound)
-
-# folder of models, initial weights, flags: train with a new discriminator. First it learns by itself, since it has to
-# tell more than noise from the start of the joint training on.
-train_with_disc() {
-    local run=("$python" "$here/$script" "${disc[@]}" --target "${instruments[@]}" "${@:3}")
-    [ $script = train.py ] || run+=(--disc_style)
-    "${run[@]}" --init_from "$2" --epochs 1 --steps_per_epoch "${WARM_STEPS:-1000}" --gen_lr 1e-9 --disc_lr 2e-4 \
-        --models_path "$1/warm" --output_path "$1/warm/output"
-    "${run[@]}" --init_from "$1/warm/$name" --models_path "$1" --output_path "$1/output"
-}
+disc=("${common[@]}" --dropout 0 --noise --gen_lr 2e-4 --disc_lr 5e-5 --l1_weight 100 --feature_matching 10
+    --mean_weight 20000 --linear_weight 3 --level_weight 10 --disc_filters 16 --batch_size 8 --select sound)
 
 for target in "${targets[@]}"; do
     name=keyboard_acoustic_2_$target
@@ -69,12 +61,13 @@ for target in "${targets[@]}"; do
     else
         [ -n "${ALONE:-}" ] || "$python" "$here/train_generator.py" "${generator[@]}" --lr 1e-3 --target "$target"
     fi
-    if [ -z "${FIRST:-}" ]; then
-        train_with_disc "$work/first" "${ALONE:-$work/models}/${name}_generator" --disc_lr 2e-4 --l1_weight 150 \
-            --batch_size 4 --epochs "${DISC_EPOCHS:-30}" --steps_per_epoch "${DISC_STEPS:-2600}"
-    fi
-    train_with_disc "$work/models" "${FIRST:-$work/first}/$name" --disc_lr 5e-5 --l1_weight 100 --batch_size 8 \
-        --epochs "${SLOW_EPOCHS:-10}" --steps_per_epoch "${SLOW_STEPS:-1600}"
+    run=("$python" "$here/$script" "${disc[@]}" --target "${instruments[@]}")
+    [ $script = train.py ] || run+=(--disc_style)
+    # First the discriminator learns by itself, since it has to tell more than noise from the joint training's start on.
+    "${run[@]}" --init_from "${ALONE:-$work/models}/${name}_generator" --epochs 1 --gen_lr 1e-9 --disc_lr 2e-4 \
+        --steps_per_epoch "${WARM_STEPS:-1000}" --models_path "$work/warm" --output_path "$work/warm/output"
+    "${run[@]}" --init_from "$work/warm/$name" --models_path "$work/models" --output_path "$work/output" \
+        --epochs "${DISC_EPOCHS:-24}" --steps_per_epoch "${DISC_STEPS:-1600}"
     # A mix of both is shipped: it keeps more of the pitches than the one that was trained with a discriminator.
     rm -rf "$work/mixed/$name"
     "$python" "$here/docs/training/interpolate.py" --weight "${MIX:-0.9}" --output "$work/mixed/$name" \

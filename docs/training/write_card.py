@@ -18,7 +18,7 @@ from shipped import TEST_SETS, lower_limits, number, read_rows, slices_of_an_epo
 import data
 from common import storage
 from common.audio import load_audio
-from common.stored_generator import find_generator, is_adversarial
+from common.stored_generator import find_generator, is_adversarial, read_convolutions
 from inference.onnx_network import make_infer
 from inference.style import choose_slices
 from inference.transfer import transfer_log_magnitude, with_styles
@@ -118,7 +118,15 @@ def flags_of(arguments):
         for flag in ("augment", "generator_alone", "disc_style", "disc_band", "noise")
         if arguments.get(flag)
     ]
-    return " ".join([f"--base_filters {arguments['base_filters']}", *words, *switches])
+    width = [f"--{flag} {arguments[flag]}" for flag in ("base_filters", "max_filters") if arguments.get(flag)]
+    return " ".join([*width, *words, *switches])
+
+
+def n_parameters(folder):
+    """Count the weights of a model."""
+    convolutions = [layer for part in read_convolutions(find_generator(folder)) for layer in part]
+    arrays = [(one.kernel, one.bias, one.noise, *(one.normalization or ())) for one in convolutions]
+    return sum(array.size for layer in arrays for array in layer if array is not None)
 
 
 def n_slices(config):
@@ -153,6 +161,7 @@ def training_table(config, folder):
     }
     if config.get("script"):
         rows["script"] = f"`{config['script']}`, which does as {what}"
+        rows["initial weights"] = NARROWER
         if is_adversarial(config):
             rows["initial weights"] = ON_GPU.format(arguments["warm_steps"])
         if arguments.get("heard"):
@@ -188,8 +197,9 @@ def duration(config, history):
 
 
 ON_GPU = "those of `…_generator`, with a new discriminator, which learned alone for the first {} steps"
+NARROWER = "those of a [narrower model](../../docs/training/README.md#on-a-gpu-in-minutes) of 16 filters"
 BEGINNING = "a model of the [runs before](../../docs/training/earlier.md)"
-SLICES = 600_000  # more than any shipped model has seen of its targets, all runs together
+SLICES = 1_300_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
 WITH_NOISE = """
 It draws from [noise](../../docs/method.md#noise-for-the-generator), the low digits of its input."""
@@ -211,7 +221,7 @@ CARD = """# {name}
 
 Converts any keyboard to {what}.
 
-It is a Pix2Pix generator for spectrograms with `base_filters` {filters} (3.4 million parameters), stored as float16.
+It is a Pix2Pix generator for spectrograms of {parameters:.1f} million parameters ({width}), stored as float16.
 {kind}
 
 ```console
@@ -275,7 +285,8 @@ def main():
     card = CARD.format(
         name=folder.name,
         what="guitar, strings or synth lead, as a style recording says" if several else NAMES[targets[0]],
-        filters=config["model"]["base_filters"],
+        parameters=n_parameters(folder) / 1e6,
+        width=f"`{flags_of({key: config['model'].get(key) for key in ('base_filters', 'max_filters')})}`",
         command=f"$ python {script} --model {folder.name} --input piano.mp3 {style}--output converted.wav",
         training=training_table(config, folder),
         scores=score_tables(summaries, folder.name, targets),

@@ -100,6 +100,23 @@ def test_weights_and_the_discriminators_width_are_recorded(monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["train", "train_generator", "train_multitarget"])
+def test_the_width_of_a_generator_has_a_limit_if_there_is_one(monkeypatch, name):
+    words = {**TRAINING, "--base_filters": "24"}
+    assert make_run_settings(parse(monkeypatch, name, words)).width == {"base_filters": 24}
+    settings = make_run_settings(parse(monkeypatch, name, {**words, "--max_filters": "128"}))
+    assert settings.width == {"base_filters": 24, "max_filters": 128}
+    assert settings.recorded["max_filters"] == 128
+
+
+@pytest.mark.parametrize("value", ["0", "32", "128", "many"])
+def test_a_limit_of_filters_must_limit_the_inner_layers_alone(monkeypatch, capsys, value):
+    with pytest.raises(SystemExit) as stop:
+        parse(monkeypatch, "train", {**TRAINING, "--base_filters": "16", "--max_filters": value})
+    assert stop.value.code == 2
+    assert "--max_filters" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", ["train", "train_generator", "train_multitarget"])
 def test_a_phase_is_none_by_default_and_has_weights(monkeypatch, name):
     assert make_run_settings(parse(monkeypatch, name, TRAINING)).phase is None
     weights = {"--phase": "angle", "--phase_weight": "5", "--consistency_weight": "6"}

@@ -20,6 +20,7 @@ from training import sound
 
 sys.path.insert(0, str(REPOSITORY / "docs" / "training" / "gpu"))
 import check
+import growth
 import pack
 import packed
 import unpack
@@ -46,7 +47,7 @@ def constants(file):
 @pytest.fixture
 def generator():
     """A small generator with noise whose weights are all different, and the normalization's are as if trained."""
-    network = Generator(4, noise=True)
+    network = Generator(4, noise=True, max_filters=20)
     rng = np.random.default_rng(0)
     for layer in network.layers:
         layer.set_weights([w + 0.1 * rng.random(w.shape, dtype=np.float32) for w in layer.get_weights()])
@@ -62,6 +63,7 @@ def archive(generator, path, wrong=0.0):
     columns += [*(f"{name}_val" for name in sound.names()), "steps"]
     history = np.arange(2 * len(columns), dtype=float).reshape(2, -1)
     settings = {"adversarial": 1.0, "rate": 2e-4, "l1": 150.0, "batch_size": 16, "steps": 100, "slices_rendered": 50}
+    settings |= {"filters": 4, "max_filters": 20, "precision": "bf16"}
     arrays = {"/columns": columns, "/history": history, "/settings": str(settings), "/source": source}
     np.savez(path, **weights, **arrays, **{"/generated": generated})
 
@@ -83,7 +85,8 @@ def test_weights_come_back_as_a_model(generator, like, tmp_path, call_script):
     loaded, config = load_generator(tmp_path / "models" / "like")
     for ours, theirs in zip(loaded.weights, generator.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert config["model"] == {"base_filters": 4, "n_inputs": 1, "noise": True}
+    assert config["model"] == {"base_filters": 4, "max_filters": 20, "n_inputs": 1, "noise": True}
+    assert config["machine"] == {"precision": "bf16"}
     assert (config["arguments"]["l1_weight"], config["training"]["slices"]) == (150.0, 1600)
     lines = (tmp_path / "models" / "like" / "history.csv").read_text().splitlines()
     assert len(lines) == 3
@@ -110,6 +113,23 @@ def test_what_is_no_result_is_refused(generator, like, tmp_path, call_script, da
     status, _, stderr = call_script(unpack, *words)
     assert (status, "argument --weights: " in stderr.splitlines()[-1]) == (2, True)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("n_inputs", [1, 2])
+def test_a_wider_network_begins_as_the_narrower_one(n_inputs):
+    narrow, wide = Generator(4, n_inputs), Generator(6, n_inputs, noise=True, max_filters=33)
+    rng = np.random.default_rng(0)
+    narrow.set_weights([w * rng.uniform(2, 6, w.shape) for w in narrow.get_weights()])
+    drawn = packed.layer_weights(wide)
+    grown = growth.grow(packed.layer_weights(narrow), drawn)
+    for layer in wide.layers:
+        layer.set_weights([grown[f"{layer.name}/{i}"] for i in range(len(layer.get_weights()))])
+    images = [rng.uniform(-1, 1, (1, 256, 256, 1)).astype(np.float32) for _ in range(n_inputs)]
+    given = images if n_inputs > 1 else images[0]
+    generated = narrow(given, training=False)
+    assert np.std(generated) > 0.01
+    np.testing.assert_allclose(wide(given, training=False), generated, atol=1e-4)
+    np.testing.assert_array_equal(grown["down2_conv/0"][..., 8:], drawn["down2_conv/0"][..., 8:])  # as they were drawn
 
 
 def test_pieces_that_are_not_there_cannot_be_held_back(tmp_path, call_script):

@@ -16,6 +16,22 @@ def test_parameter_counts_are_the_papers():
     assert Discriminator().count_params() == 2_766_337
 
 
+def test_filters_are_limited_in_every_layer():
+    network = Generator(4, max_filters=20)
+    widths = [layer.filters for layer in network.layers if layer.name.endswith("_conv")]
+    assert widths == [4, 8, 16, 20, 20, 20, 20, 20, 20, 20, 20, 20, 16, 8, 4]
+    assert network(np.zeros((1, 256, 256, 1), np.float32)).shape == (1, 256, 256, 1)
+    # The size of the shipped models: a tenth more weights than 16 filters without a limit.
+    shipped, narrower = (Generator(*size, random_init=False).count_params() for size in ((24,), (16,)))
+    limited = Generator(24, max_filters=128, random_init=False).count_params()
+    assert 1.1 < limited / narrower < 1.11 < shipped / narrower
+
+
+def test_options_that_layers_do_not_have_are_refused():
+    with pytest.raises(TypeError, match="by_matmull"):
+        Generator(4, by_matmull=True)
+
+
 def test_shapes_and_ranges_of_the_networks():
     rng = np.random.default_rng(1)
     images = rng.random((2, 256, 256, 1)).astype(np.float32) * 2 - 1

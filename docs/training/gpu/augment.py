@@ -14,22 +14,23 @@ POINTS_HZ = (60, 170, 480, 1350, 3800, 10_700)
 _NOISE_IN_A_BIN = 2 * float(np.sqrt(np.square(data.WINDOW).sum())) / float(data.WINDOW.sum())
 
 
-def augment(sources: torch.Tensor) -> torch.Tensor:
+def augment(sources: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
     """Change level and spectrum of each source and, in half of the cases, add a noise floor.
 
     Args:
         sources: float32 (batch, 1, 256, 256) in [-1, 1].
+        generator: of the random numbers; None for PyTorch's own.
 
     Returns:
         Images of the same shape and range.
     """
-    n, device = len(sources), sources.device
-    level = (2 * torch.rand(n, 1, device=device) - 1) * LEVEL_DB
-    points = EQUALIZER_DB * torch.randn(n, len(POINTS_HZ), device=device)
-    gain = 10 ** ((level + points @ curves(device)) / 20)
-    noise = 10 ** ((NOISE_DB[0] + (NOISE_DB[1] - NOISE_DB[0]) * torch.rand(n, 1, 1, 1, device=device)) / 20)
-    noise = noise * (torch.rand(n, 1, 1, 1, device=device) < 0.5)
-    power = -torch.log(torch.rand_like(sources).clamp(min=1e-7))
+    n, options = len(sources), {"device": sources.device, "generator": generator}
+    level = (2 * torch.rand(n, 1, **options) - 1) * LEVEL_DB
+    points = EQUALIZER_DB * torch.randn(n, len(POINTS_HZ), **options)
+    gain = 10 ** ((level + points @ curves(sources.device)) / 20)
+    noise = 10 ** ((NOISE_DB[0] + (NOISE_DB[1] - NOISE_DB[0]) * torch.rand(n, 1, 1, 1, **options)) / 20)
+    noise = noise * (torch.rand(n, 1, 1, 1, **options) < 0.5)
+    power = -torch.log(torch.rand(sources.shape, **options).clamp(min=1e-7))
     magnitude = terms.expand(sources) * gain[:, None, :, None]
     return terms.compress(torch.sqrt(magnitude.square() + power * (noise * _NOISE_IN_A_BIN).square()))
 

@@ -1,16 +1,19 @@
-"""A model in training: networks, optimizers, moving averages, and a step that is one CUDA graph."""
+"""A model in training: networks, optimizers, moving averages, and a step that is one CUDA graph, batch and all."""
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import terms
 import torch
+from augment import augment
 from finish import finish
+from growth import grow
 from networks import Discriminator, Generator, from_keras, to_keras
-from packed import EMA, FILTERS, TARGETS
+from packed import EMA, TARGETS
 
 # What the losses weigh, and the rates (docs/method.md). `heard` is the part of all terms that is of the finished audio
 # (`finish`); if there is any, the discriminator judges that.
@@ -31,6 +34,22 @@ ADVERSARIAL = {
 _METRICS = "gen_mae", "gen_loss", "disc_loss", "heard_mae"
 
 
+class Kind(NamedTuple):
+    """What all models of a run have in common."""
+
+    filters: int  # of the first layer of generators
+    max_filters: int | None  # of any layer
+    batch_size: int  # slices a step
+    precision: str  # "tf32", or "bf16" for the convolutions
+    device: str  # "cuda" or "cpu"
+    draw: Callable[..., tuple[torch.Tensor, ...]]  # batch size, target and random numbers to a batch (`Pool.draw`)
+
+    @property
+    def size(self) -> dict[str, int | None]:
+        """Return the arguments of `Generator`."""
+        return {"filters": self.filters, "most": self.max_filters}
+
+
 class Learner:
     """A generator and, if it has one, a discriminator; both train on the device, without the host."""
 
@@ -38,9 +57,8 @@ class Learner:
         self,
         name: str,
         weights: Mapping[str, float],
-        start: Path | Mapping[str, np.ndarray],
-        batch_size: int,
-        device: str,
+        start: Mapping[str, np.ndarray],
+        kind: Kind,
         suffix: str = "",
     ) -> None:
         """Make the networks, and record their step.
@@ -48,42 +66,39 @@ class Learner:
         Args:
             name: the target instrument, or `any`.
             weights: what the losses weigh, and the rates.
-            start: weights of the generator in Keras's layout, or the folder of those of shipped models.
-            batch_size: slices a step.
-            device: `cuda` or `cpu`.
+            start: weights in Keras's layout of a generator that is as wide or narrower; empty for new ones.
+            kind: what all models have in common.
             suffix: of the file of the result.
         """
-        self.name, self.weights, self.device = name + suffix, weights, device
-        self.batch_size = batch_size
+        self.name, self.weights, self.kind = name + suffix, weights, kind
         self.target = None if name == "any" else TARGETS.index(name)
         self.is_adversarial = bool(weights.get("adversarial"))
         n_inputs = 2 if self.target is None else 1
-        if isinstance(start, Path):
-            path = start / f"keyboard_acoustic_2_{name}_generator.npz"
-            start = dict(np.load(path)) if path.is_file() else {}
-        generator = Generator(FILTERS, n_inputs, noise=self.is_adversarial)
+        generator = Generator(n_inputs=n_inputs, noise=self.is_adversarial, **kind.size)
         if start:
-            from_keras(generator, start, batch_size)
-        options = {"device": device, "memory_format": torch.channels_last}
+            from_keras(generator, grow(start, to_keras(generator, kind.batch_size)), kind.batch_size)
+        options = {"device": kind.device, "memory_format": torch.channels_last}
         self.generator = generator.to(**options)
         self.averaged = copy.deepcopy(self.generator).eval()
         self.discriminator = None
         if self.is_adversarial:
             self.discriminator = Discriminator(int(weights["disc_filters"]), self.target is None).to(**options)
-        self.rates = {"generator": torch.tensor(0.0, device=device), "discriminator": torch.tensor(0.0, device=device)}
+        self.rates = {name: torch.tensor(0.0, device=kind.device) for name in ("generator", "discriminator")}
+        on_gpu = kind.device == "cuda"
         self.optimizers = {
-            kind: torch.optim.Adam(
-                network.parameters(), lr=self.rates[kind], betas=(0.5, 0.999), eps=1e-7, capturable=device == "cuda"
+            name: torch.optim.Adam(
+                network.parameters(), lr=self.rates[name], betas=(0.5, 0.999), eps=1e-7, capturable=on_gpu
             )
-            for kind, network in (("generator", self.generator), ("discriminator", self.discriminator))
+            for name, network in (("generator", self.generator), ("discriminator", self.discriminator))
             if network is not None
         }
-        shape = batch_size, 1, 256, 256
-        self.batch = [torch.zeros(shape, device=device) for _ in range(2 + n_inputs)]
-        self.sums = torch.zeros(len(_METRICS), device=device)
+        seed = torch.initial_seed() + [*TARGETS, "any"].index(name)
+        self.random = torch.Generator(kind.device).manual_seed(seed)
+        self.batch = []
+        self.sums = torch.zeros(len(_METRICS), device=kind.device)
         self.n_steps, self.steps_in_epoch, self.rows = 0, 0, []
         self.graph, self._stream = None, None
-        if device == "cuda":
+        if on_gpu:
             self._record()
 
     def _record(self) -> None:
@@ -91,13 +106,12 @@ class Learner:
         states = [copy.deepcopy(network.state_dict()) for network in self._networks()]
         self._stream = torch.cuda.Stream()
         self._stream.wait_stream(torch.cuda.current_stream())
-        for image in self.batch:
-            image.uniform_(-1, 1)
         with torch.cuda.stream(self._stream):
             for _ in range(3):
                 self._step()
         torch.cuda.synchronize()
         self.graph = torch.cuda.CUDAGraph()
+        self.graph.register_generator_state(self.random)
         with torch.cuda.graph(self.graph, stream=self._stream):
             self._step()
         torch.cuda.synchronize()
@@ -126,8 +140,9 @@ class Learner:
             The metrics (4,), both losses, the generated pictures, and the finished ones.
         """
         source, phase, target, *style = batch
-        generated, weights = generator(source, *style), self.weights
-        part = weights["heard"]
+        weights, part = self.weights, self.weights["heard"]
+        with self._autocast():
+            generated = generator(source, *style)
         heard = finish(generated, phase) if part or finished else generated
         errors = [terms.l1_errors(target, images).mean() for images in (generated, heard)]
         loss = 0.0
@@ -136,8 +151,9 @@ class Learner:
                 loss = loss + weight * (weights["l1"] * error + terms.further_terms(target, images, weights))
         disc_loss = torch.zeros_like(errors[0])
         if self.is_adversarial:
-            real, real_features = self.discriminator(source, target, *style)
-            fake, fake_features = self.discriminator(source, heard if part else generated, *style)
+            with self._autocast():
+                real, real_features = self.discriminator(source, target, *style)
+                fake, fake_features = self.discriminator(source, heard if part else generated, *style)
             loss = loss + weights["adversarial"] * terms.cross_entropy(fake, True)
             if weights["feature_matching"]:
                 loss = loss + weights["feature_matching"] * terms.feature_matching(real_features, fake_features)
@@ -145,7 +161,13 @@ class Learner:
         metrics = torch.stack([errors[0], loss, disc_loss, errors[1]]).detach()
         return metrics, loss, disc_loss, generated, heard
 
+    def _autocast(self) -> torch.autocast:
+        enabled = self.kind.precision == "bf16"
+        return torch.autocast(self.kind.device, torch.bfloat16, enabled, cache_enabled=False)
+
     def _step(self) -> None:
+        source, *others = self.kind.draw(self.kind.batch_size, self.target, self.random)
+        self.batch = [augment(source, self.random), *others]
         metrics, gen_loss, disc_loss, *_ = self.losses(self.generator, self.batch)
         parts = [("generator", self.generator, gen_loss), ("discriminator", self.discriminator, disc_loss)]
         parts = parts[: len(self.optimizers)]
@@ -159,10 +181,8 @@ class Learner:
             torch._foreach_lerp_(ours, [*self.generator.parameters(), *_statistics(self.generator)], 1 - EMA)
             self.sums += metrics
 
-    def step(self, *images: torch.Tensor) -> None:
-        """Train on a batch: source, phase, target and, if there is one, style."""
-        for place, image in zip(self.batch, images, strict=True):
-            place.copy_(image)
+    def step(self) -> None:
+        """Draw a batch, and train on it."""
         self.graph.replay() if self.graph else self._step()
         self.n_steps += 1
         self.steps_in_epoch += 1
@@ -208,8 +228,8 @@ class Learner:
         """Measure the averaged generator on validation slices, with the moving statistics of normalization."""
         for network in self._networks():
             network.eval()
-        sums = torch.zeros(len(_METRICS), device=self.device)
-        totals = torch.zeros(3, len(terms.sound_names()), device=self.device)
+        sums = torch.zeros(len(_METRICS), device=self.kind.device)
+        totals = torch.zeros(3, len(terms.sound_names()), device=self.kind.device)
         for number, slices in enumerate(validation):
             target = number % 3 if self.target is None else self.target
             images = slices.float()
@@ -236,22 +256,27 @@ class Learner:
     def save(self, folder: Path, facts: Mapping[str, float]) -> None:
         """Store the averaged generator as float16, with the history, and what it makes of an image."""
         kind = "" if self.is_adversarial else "_generator"
-        weights = {name: value.astype(np.float16) for name, value in to_keras(self.averaged, self.batch_size).items()}
+        weights = {
+            name: value.astype(np.float16) for name, value in to_keras(self.averaged, self.kind.batch_size).items()
+        }
         example = self._example(weights)
         columns = list(self.rows[0])
         history = np.array([[row[column] for column in columns] for row in self.rows])
-        settings = {**self.weights, **facts, "steps": self.n_steps, "batch_size": self.batch_size}
+        settings = {**self.weights, **facts, "steps": self.n_steps, "batch_size": self.kind.batch_size}
+        settings |= {name: getattr(self.kind, name) for name in ("filters", "max_filters", "precision")}
+        others = {"/columns": columns, "/history": history, "/settings": str(settings), **example}
+        if self.discriminator is not None:
+            judge = to_keras(self.discriminator, self.kind.batch_size)
+            others |= {f"/discriminator/{name}": value.astype(np.float16) for name, value in judge.items()}
         with open(folder / f"{self.name}{kind}.npz", "wb") as file:
-            np.savez(
-                file, **weights, **{"/columns": columns, "/history": history, "/settings": str(settings)}, **example
-            )
+            np.savez(file, **weights, **others)
 
     @torch.no_grad()
     def _example(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute what the stored weights make of the latest images."""
-        network = Generator(FILTERS, len(self.batch) - 2, self.is_adversarial).eval()
+        network = Generator(n_inputs=len(self.batch) - 2, noise=self.is_adversarial, **self.kind.size).eval()
         from_keras(network, weights, 10**9)  # the variances as they are
-        images = [image[:1].cpu() for image in (self.batch[0], *self.batch[3:])]
+        images = [image[:1].float().cpu() for image in (self.batch[0], *self.batch[3:])]
         names = ("/source", "/style")[: len(images)]
         generated = network(*images)[0, 0].numpy()
         return {

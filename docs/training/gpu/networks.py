@@ -54,25 +54,25 @@ def noise_image(source: torch.Tensor) -> torch.Tensor:
 class Generator(nn.Module):
     """The U-Net of `model.Generator`."""
 
-    def __init__(self, filters: int = 16, n_inputs: int = 1, noise: bool = False) -> None:
-        """Draw the weights; for the arguments see `model.Generator`."""
+    def __init__(self, filters: int = 16, n_inputs: int = 1, noise: bool = False, most: int | None = None) -> None:
+        """Draw the weights; for the arguments see `model.Generator`, whose `max_filters` is `most`."""
         super().__init__()
         self.noise = noise
-        n_channels = [n_inputs, *(filters * factor for factor, _ in ENCODER)]
-        for number, (factor, normalized) in enumerate(ENCODER, 1):
-            self.add_module(
-                f"down{number}_conv", _convolution(n_channels[number - 1], filters * factor, stride=2, padding=1)
-            )
+        n_channels = [n_inputs, *(min(filters * factor, most or filters * factor) for factor, _ in ENCODER)]
+        for number, (_, normalized) in enumerate(ENCODER, 1):
+            n_in, n_out = n_channels[number - 1 : number + 1]
+            self.add_module(f"down{number}_conv", _convolution(n_in, n_out, stride=2, padding=1))
             if normalized:
-                self.add_module(f"down{number}_norm", _normalization(filters * factor))
+                self.add_module(f"down{number}_norm", _normalization(n_out))
         n_in = n_channels[-1]
         for number, factor in enumerate(DECODER, 1):
-            self.add_module(f"up{number}_conv", _transposed(n_in, filters * factor))
-            self.add_module(f"up{number}_norm", _normalization(filters * factor))
+            n_out = min(filters * factor, most or filters * factor)
+            self.add_module(f"up{number}_conv", _transposed(n_in, n_out))
+            self.add_module(f"up{number}_norm", _normalization(n_out))
             if noise and number in NOISY:
-                strength = nn.Parameter(torch.zeros(1, filters * factor, NOISY[number], 1))
+                strength = nn.Parameter(torch.zeros(1, n_out, NOISY[number], 1))
                 self.register_parameter(f"up{number}_noise", strength)
-            n_in = filters * factor + n_channels[len(DECODER) + 1 - number]
+            n_in = n_out + n_channels[len(DECODER) + 1 - number]
         self.last = _transposed(n_in, 1, bias=True)
 
     def forward(self, source: torch.Tensor, style: torch.Tensor | None = None) -> torch.Tensor:
@@ -94,9 +94,10 @@ class Generator(nn.Module):
         for number, skip in enumerate(reversed(skips[:-1]), 1):
             x = getattr(self, f"up{number}_norm")(getattr(self, f"up{number}_conv")(x))
             if self.noise and number in NOISY:
-                x = x + noises[NOISY[number]] * (getattr(self, f"up{number}_noise") * source_noise.GAIN)
+                x = x + (noises[NOISY[number]] * (getattr(self, f"up{number}_noise") * source_noise.GAIN)).to(x.dtype)
             x = torch.cat([F.relu(x), skip], 1)
-        return torch.tanh(self.last(x))
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.tanh(self.last(x.float()))
 
 
 class Discriminator(nn.Module):
@@ -123,7 +124,8 @@ class Discriminator(nn.Module):
             x = F.leaky_relu(x, ALPHA)
             if number > 1:
                 features.append(x)
-        return self.last(F.pad(x, (1, 2, 1, 2))), features
+        with torch.autocast(x.device.type, enabled=False):
+            return self.last(F.pad(x.float(), (1, 2, 1, 2))), features
 
 
 def to_keras(network: nn.Module, batch_size: int) -> dict[str, np.ndarray]:

@@ -40,7 +40,8 @@ def cross_entropy(logits: torch.Tensor, real: bool) -> torch.Tensor:
 
 def feature_matching(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
     """Compute `losses.feature_matching_loss`."""
-    return sum((one.detach() - other).abs().mean() for one, other in zip(real, fake, strict=True)) / len(real)
+    means = ((one.detach() - other).abs().mean(dtype=torch.float32) for one, other in zip(real, fake, strict=True))
+    return sum(means) / len(real)
 
 
 def linear_loss(target: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:

@@ -5,11 +5,14 @@ Needs PyTorch, SciPy and soundfile, and what pack.py packed. Networks, losses an
 scripts; the music is rendered while they train, each time in another way. Every model has a CUDA graph of its step and
 a stream of its own. Rates fall with the time that is left (half a cosine), so that a run ends when it has to.
 
-The results are generators in float16, as .npz files by the names of Keras's layers, for unpack.py.
+The results are generators in float16, as .npz files by the names of Keras's layers, for unpack.py. A wider network
+begins as a narrower one that was packed, and computes the same at first.
 
 Example:
   python docs/training/gpu/train_on_gpu.py --packed packed --keyboards 3 8 2 --models string_acoustic any
-      --alone_seconds 110 --seconds 380 --output results
+      --alone_seconds 220 --seconds 0 --output alone
+  python docs/training/gpu/train_on_gpu.py --packed packed --keyboards 3 8 2 --models string_acoustic any
+      --start alone --alone_seconds 0 --seconds 380 --output results
 """
 
 import argparse
@@ -19,12 +22,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from augment import augment
-from learner import ADVERSARIAL, ALONE, Learner
+from learner import ADVERSARIAL, ALONE, Kind, Learner
 from networks import to_keras
 from packed import TARGETS
 from renderings import KEYBOARD, Renderer, Way
@@ -32,6 +35,7 @@ from renderings import KEYBOARD, Renderer, Way
 import data
 
 BATCH_SIZE = 16
+ROUND = 10  # steps between two looks at the clock
 SOUNDING = 0.5  # fraction of a style's frames
 
 
@@ -63,13 +67,14 @@ class Pool:
         self.next = (self.next + len(slices)) % len(self.images)
         self.n, self.n_rendered = min(self.n + len(slices), len(self.images)), self.n_rendered + len(slices)
 
-    def draw(self, n: int, target: int | None) -> tuple[torch.Tensor, ...]:
+    def draw(self, n: int, target: int | None, random: torch.Generator) -> tuple[torch.Tensor, ...]:
         """Draw a batch: sources, their phases, targets and, if there are several targets, styles: (n, 1, 256, 256)."""
-        rows = torch.randint(self.n, (n,), device=self.device)
+        options = {"device": self.device, "generator": random}
+        rows = torch.randint(self.n, (n,), **options)
         if target is not None:
             return tuple(self.images[rows, i].unsqueeze(1).float() for i in (0, 4, 1 + target))
-        kinds = 1 + (torch.arange(n, device=self.device) + torch.randint(3, (1,), device=self.device)) % 3
-        candidates = torch.randint(self.n, (8, n), device=self.device)
+        kinds = 1 + (torch.arange(n, device=self.device) + torch.randint(3, (1,), **options)) % 3
+        candidates = torch.randint(self.n, (8, n), **options)
         right = self.sounds[candidates] & (self.pieces[candidates] != self.pieces[rows])
         styles = candidates.gather(0, right.float().argmax(0, keepdim=True))[0]
         picked = (self.images[rows, 0], self.images[rows, 4], self.images[rows, kinds], self.images[styles, kinds])
@@ -90,39 +95,60 @@ def validation_batches(renderer: Renderer, keyboards: list[int], n: int, device:
 
 def run(learners: list[Learner], pool: Pool, seconds: float, validation: list, arguments: argparse.Namespace) -> None:
     """Train all learners for some time; validate and store them at the end of each epoch, an equal part of it."""
-    started, steps, epoch = time.monotonic(), 0, 0
+    started, rounds, epoch = time.monotonic(), 0, 0
     gpu = torch.cuda.get_device_name() if pool.device == "cuda" else "none"
     where = {"gpu": gpu, "torch": torch.__version__, "models_at_once": len(learners)}
     drawn = rendered = 0
+    queue = Queue(pool.device)
     while True:
         elapsed = (time.monotonic() - started) / seconds
         for learner in learners:
             learner.set_rate(0.5 + 0.5 * math.cos(math.pi * min(1.0, elapsed)))
-        for _ in range(10):
+        for _ in range(ROUND):
             for learner in learners:
                 with learner.stream():
-                    source, *others = pool.draw(BATCH_SIZE, learner.target)
-                    learner.step(augment(source), *others)
-            steps += 1
-            drawn += BATCH_SIZE
-            while rendered * arguments.uses < drawn:
-                before = pool.n_rendered
-                rendering = pool.render()
-                Learner.wait_for(learners)
-                pool.store(*rendering)
-                Learner.release(learners)
-                rendered += pool.n_rendered - before
-        if pool.device == "cuda":
-            torch.cuda.synchronize()
+                    for _ in range(arguments.any_steps if learner.target is None else 1):
+                        learner.step()
+        rounds += 1
+        drawn += ROUND * BATCH_SIZE
+        while rendered * arguments.uses < drawn:
+            before = pool.n_rendered
+            rendering = pool.render()
+            Learner.wait_for(learners)
+            pool.store(*rendering)
+            Learner.release(learners)
+            rendered += pool.n_rendered - before
+        queue.shorten(learners)
         if elapsed * arguments.epochs >= epoch + 1 or elapsed >= 1:
+            if pool.device == "cuda":
+                torch.cuda.synchronize()
             epoch += 1
             for learner in learners:
                 row = learner.finish_epoch(epoch, validation)
                 print(learner.name, json.dumps({key: round(value, 4) for key, value in row.items()}), flush=True)
                 learner.save(arguments.output, {"slices_rendered": pool.n_rendered, **where})
-            print(f"{steps} steps of {BATCH_SIZE}, {time.monotonic() - started:.0f} s, {rendered} slices", flush=True)
+            text = f"{rounds * ROUND} steps of {BATCH_SIZE}, {time.monotonic() - started:.0f} s, {rendered} slices"
+            print(text, flush=True)
         if elapsed >= 1:
             break
+
+
+class Queue:
+    """Keeps the host at most two rounds ahead of the GPU, so that rates follow the clock."""
+
+    def __init__(self, device: str) -> None:
+        """Begin with an empty queue."""
+        self._events: list[torch.cuda.Event] = []
+        self._is_needed = device == "cuda"
+
+    def shorten(self, learners: list[Learner]) -> None:
+        """Mark the end of a round, and wait for that of the one before the last."""
+        if not self._is_needed:
+            return
+        Learner.wait_for(learners)
+        self._events.append(torch.cuda.current_stream().record_event())
+        if len(self._events) > 2:
+            self._events.pop(0).synchronize()
 
 
 def parse_arguments():
@@ -143,6 +169,11 @@ def parse_arguments():
     parser.add_argument("--validation_slices", type=int, default=192, help="of the held-back pieces")
     parser.add_argument("--pool", type=int, default=40_000, help="slices at a time; 0.5 MB each")
     parser.add_argument("--uses", type=float, default=4, help="how often a slice is drawn by each model")
+    parser.add_argument("--start", type=Path, help="folder with results of --alone_seconds to start from (packed ones)")
+    parser.add_argument("--filters", type=int, default=24, help="of the first layer of generators")
+    parser.add_argument("--max_filters", type=int, default=128, help="of any layer of generators")
+    parser.add_argument("--any_steps", type=int, default=1, help="steps of the model for any target for one of others")
+    parser.add_argument("--precision", choices=["tf32", "bf16"], default="tf32", help="of convolutions")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", required=True, type=Path, help="a new folder, which gets the .npz files")
@@ -166,6 +197,15 @@ def parse_arguments():
     return arguments
 
 
+def read_start(folder: Path, name: str) -> dict[str, np.ndarray]:
+    """Read the weights of a generator that pack.py or a run without discriminators stored; none if there are none."""
+    for path in (folder / f"{name}_generator.npz", folder / f"{KEYBOARD}_2_{name}_generator.npz"):
+        if path.is_file():
+            with np.load(path) as archive:
+                return {key: archive[key] for key in archive.files if not key.startswith("/")}
+    return {}
+
+
 def main():
     arguments = parse_arguments()
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -183,20 +223,23 @@ def main():
     while pool.n < arguments.pool and pool.n_rendered < arguments.pool * 2:
         pool.store(*pool.render())
     report(f"{pool.n} slices")
-    alone = [Learner(name, ALONE, arguments.packed, BATCH_SIZE, device) for name in arguments.models]
-    report("learners alone")
+    kind = Kind(arguments.filters, arguments.max_filters, BATCH_SIZE, arguments.precision, device, pool.draw)
+    starts = {name: read_start(arguments.start or arguments.packed, name) for name in arguments.models}
     if arguments.alone_seconds:
+        alone = [Learner(name, ALONE, starts[name], kind) for name in arguments.models]
+        report("learners alone")
         run(alone, pool, arguments.alone_seconds, validation, arguments)
-    report("trained alone")
-    learners = []
-    for learner in alone:
-        start = to_keras(learner.averaged, BATCH_SIZE) if arguments.alone_seconds else arguments.packed
-        for number, variant in enumerate(arguments.variants):
-            options = {"device": device, "suffix": f"_{number}"}
-            learners.append(Learner(learner.name, {**ADVERSARIAL, **variant}, start, BATCH_SIZE, **options))
-    del alone
-    report("learners with discriminators")
-    run(learners, pool, arguments.seconds, validation, arguments)
+        report("trained alone")
+        starts = {learner.name: to_keras(learner.averaged, BATCH_SIZE) for learner in alone}
+        del alone
+    if arguments.seconds:
+        learners = [
+            Learner(name, {**ADVERSARIAL, **variant}, starts[name], kind, f"_{number}")
+            for name in arguments.models
+            for number, variant in enumerate(arguments.variants)
+        ]
+        report("learners with discriminators")
+        run(learners, pool, arguments.seconds, validation, arguments)
     report(f"done; {torch.cuda.max_memory_allocated() / 1e9 if device == 'cuda' else 0:.1f} GB")
 
 

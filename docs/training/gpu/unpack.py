@@ -26,7 +26,8 @@ from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION, read_config
 from training.history import History
 
 TOLERANCE = 1e-4  # of images in [-1, 1]
-KEPT = "model", "origin", "target", "equalisers"  # of the configuration of the model that has the same form
+MACHINE = "gpu", "torch", "precision", "models_at_once"
+KEPT = "origin", "target", "equalisers"  # of the configuration of the model of the same instruments
 FLAGS = {
     "rate": "gen_lr",
     "disc_rate": "disc_lr",
@@ -53,7 +54,10 @@ def make_config(like, settings, rows):
     if not adversarial:  # the error has weight 1 there, and 100 in the scripts' terms
         arguments = {"lr": settings["rate"], **{f"{name}_weight": 100 * settings[name] for name in ("linear", "mean")}}
     heard = settings.get("heard", 0.0)
-    arguments |= {"base_filters": like["model"]["base_filters"], "batch_size": settings["batch_size"], "heard": heard}
+    size = {"base_filters": settings["filters"]}
+    if settings.get("max_filters"):
+        size["max_filters"] = settings["max_filters"]
+    arguments |= {**size, "batch_size": settings["batch_size"], "heard": heard}
     arguments |= {"schedule": "cosine", "ema": EMA, "dropout": 0.0, "augment": True, "noise": adversarial}
     if isinstance(like["target"], list):
         arguments |= {"disc_style": True} if adversarial else {"generator_alone": True}
@@ -61,12 +65,15 @@ def make_config(like, settings, rows):
     return {
         **{key: like[key] for key in KEPT if key in like},
         "model": {
-            **{key: value for key, value in like["model"].items() if key != "noise"},
+            **size,
+            "n_inputs": like["model"]["n_inputs"],
             **({"noise": True} if adversarial else {}),
         },
         "arguments": arguments,
         "script": "docs/training/gpu/train_on_gpu.py",
-        "machine": {name: settings[name] for name in ("gpu", "torch", "models_at_once") if name in settings},
+        "machine": {
+            name: settings[name] for name in ("gpu", "torch", "precision", "models_at_once") if name in settings
+        },
         "data": {
             "slices": settings["slices_rendered"],
             "validation_pieces": like["data"]["validation_pieces"],
