@@ -35,7 +35,18 @@ MEASURES = {
     "pitch_f_measure": ("pitches kept", 3),
     "notes_f": ("notes", 3),
 }
-FLAGS = ("lr", "gen_lr", "disc_lr", "schedule", "ema", "select", "batch_size", "dropout", "validation_split")
+FLAGS = (
+    "lr",
+    "gen_lr",
+    "disc_lr",
+    "disc_filters",
+    "schedule",
+    "ema",
+    "select",
+    "batch_size",
+    "dropout",
+    "validation_split",
+)
 WEIGHTS = ("l1_weight", "linear_weight", "mean_weight", "level_weight", "feature_matching", "r1")
 
 
@@ -161,7 +172,6 @@ def training_table(config, folder):
     }
     if config.get("script"):
         rows["script"] = f"`{config['script']}`, which does as {what}"
-        rows["initial weights"] = NARROWER
         if is_adversarial(config):
             rows["initial weights"] = ON_GPU.format(arguments["warm_steps"])
         if arguments.get("heard"):
@@ -171,6 +181,8 @@ def training_table(config, folder):
         rows["afterwards"] = f"mixed with `{mixed['with']}` by `interpolate.py --weight {mixed['weight']:g}{noise}`"
     if earlier := config.get("earlier"):
         rows["initial weights"] = describe_earlier(earlier)
+        if earlier["arguments"]["base_filters"] < arguments["base_filters"]:
+            rows["initial weights"] += NARROWER
         if is_adversarial(config):
             rows["initial weights"] += ". The discriminator is a new one, which first learned alone"
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
@@ -197,7 +209,7 @@ def duration(config, history):
 
 
 ON_GPU = "those of `…_generator`, with a new discriminator, which learned alone for the first {} steps"
-NARROWER = "those of a [narrower model](../../docs/training/README.md#on-a-gpu-in-minutes) of 16 filters"
+NARROWER = ". The filters that it lacks are [new ones](../../docs/training/README.md#on-a-gpu-in-minutes)"
 BEGINNING = "a model of the [runs before](../../docs/training/earlier.md)"
 SLICES = 1_300_000  # more than any shipped model has seen of its targets, all runs together
 WITH_DISCRIMINATOR = "It was trained with a discriminator."
@@ -221,7 +233,8 @@ CARD = """# {name}
 
 Converts any keyboard to {what}.
 
-It is a Pix2Pix generator for spectrograms of {parameters:.1f} million parameters ({width}), stored as float16.
+It is a Pix2Pix generator for spectrograms of {parameters:.1f} million parameters ({width}),
+stored as float16.
 {kind}
 
 ```console

@@ -20,14 +20,14 @@ from packed import EMA, TARGETS
 ALONE = {"l1": 1.0, "mean": 3.0, "linear": 0.03, "heard": 0.5, "rate": 1e-3}
 ADVERSARIAL = {
     "adversarial": 1.0,
-    "l1": 150.0,
+    "l1": 100.0,
     "feature_matching": 10.0,
     "mean": 20_000.0,
     "linear": 3.0,
     "level": 10.0,
     "heard": 0.0,
     "rate": 2e-4,
-    "disc_rate": 2e-4,
+    "disc_rate": 5e-5,
     "disc_filters": 16,
     "warm_steps": 500,
 }

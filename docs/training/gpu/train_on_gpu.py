@@ -10,9 +10,9 @@ begins as a narrower one that was packed, and computes the same at first.
 
 Example:
   python docs/training/gpu/train_on_gpu.py --packed packed --keyboards 3 8 2 --models string_acoustic any
-      --alone_seconds 220 --seconds 0 --output alone
+      --alone_seconds 175 --seconds 0 --output alone
   python docs/training/gpu/train_on_gpu.py --packed packed --keyboards 3 8 2 --models string_acoustic any
-      --start alone --alone_seconds 0 --seconds 380 --output results
+      --start alone --alone_seconds 0 --seconds 345 --output results
 """
 
 import argparse
@@ -97,7 +97,7 @@ def run(learners: list[Learner], pool: Pool, seconds: float, validation: list, a
     """Train all learners for some time; validate and store them at the end of each epoch, an equal part of it."""
     started, rounds, epoch = time.monotonic(), 0, 0
     gpu = torch.cuda.get_device_name() if pool.device == "cuda" else "none"
-    where = {"gpu": gpu, "torch": torch.__version__, "models_at_once": len(learners)}
+    where = {"gpu": gpu, "torch": torch.__version__.partition("+")[0], "models_at_once": len(learners)}
     drawn = rendered = 0
     queue = Queue(pool.device)
     while True:
@@ -172,8 +172,8 @@ def parse_arguments():
     parser.add_argument("--start", type=Path, help="folder with results of --alone_seconds to start from (packed ones)")
     parser.add_argument("--filters", type=int, default=24, help="of the first layer of generators")
     parser.add_argument("--max_filters", type=int, default=128, help="of any layer of generators")
-    parser.add_argument("--any_steps", type=int, default=1, help="steps of the model for any target for one of others")
-    parser.add_argument("--precision", choices=["tf32", "bf16"], default="tf32", help="of convolutions")
+    parser.add_argument("--any_steps", type=int, default=2, help="steps of the model for any target for one of others")
+    parser.add_argument("--precision", choices=["tf32", "bf16"], default="bf16", help="of convolutions")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", required=True, type=Path, help="a new folder, which gets the .npz files")
@@ -184,6 +184,9 @@ def parse_arguments():
             parser.error(f"argument --packed: {arguments.packed} must hold {name}, which pack.py writes")
     if not set(arguments.validate_with) <= set(arguments.keyboards):
         parser.error("argument --validate_with: must be some of --keyboards")
+    missing = [name for name in arguments.models if arguments.start and not read_start(arguments.start, name)]
+    if missing:
+        parser.error(f"argument --start: {arguments.start} must hold {missing[0]}_generator.npz")
     try:
         arguments.variants = [json.loads(variant) for variant in arguments.variants]
     except json.JSONDecodeError as error:
