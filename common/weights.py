@@ -140,7 +140,7 @@ def load_narrower(
         narrow = Discriminator(first.filters, n_channels=n_channels, with_style=n_inputs == 3, whole_band=whole_band)
     else:
         n_channels = (1, 1) if plain else (seen[0], network.outputs[0].shape[-1])
-        size = {"base_filters": first.filters, "max_filters": network.get_layer("down8_conv").filters}
+        size = {"base_filters": first.filters, "max_filters": most_filters(network)}
         narrow = Generator(n_inputs=n_inputs, n_channels=n_channels, noise=noise, random_init=False, **size)
     load_weights(narrow, path)
     starts = np.cumsum([0, *seen])[:n_inputs]
@@ -164,6 +164,11 @@ def load_narrower(
             rows[: sum(seen[:n_inputs])] = 0
             rows[np.concatenate(places)] = np.moveaxis(loaded.numpy(), axis, 0)
         variable.assign(values)
+
+
+def most_filters(generator: keras.Model) -> int:
+    """Return the most filters of a layer of a generator."""
+    return max(layer.filters for layer in generator.layers if layer.name.endswith("_conv"))
 
 
 def halve_weights(source: Path, destination: Path) -> None:

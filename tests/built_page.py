@@ -21,9 +21,9 @@ from conftest import REPOSITORY
 
 WEB = REPOSITORY / "web"
 # One without and one with a discriminator: the page converts the latter's on the finer grid.
-MODEL, STYLE_MODEL = "keyboard_acoustic_2_guitar_acoustic_generator", "keyboard_acoustic_2_any"
+MODEL, STYLE_MODEL = "keyboard_acoustic_2_string_acoustic_generator", "keyboard_acoustic_2_any"
 NOISELESS_STYLE_MODEL = f"{STYLE_MODEL}_generator"  # the former draws from noise, which no two FFTs round alike
-LABEL = "guitar (without a discriminator)"
+LABEL = "strings (without a discriminator)"
 OFFLINE = ("EAI_AGAIN", "ENOTFOUND", "ENOTCACHED", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH")
 
 

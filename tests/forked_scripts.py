@@ -163,7 +163,9 @@ def make_networks_shallow(patch=setattr):
         kernels = [w.shape for w in weights if len(w.shape) == 4]
         base_filters = min(shape[3] for shape in kernels)
         n_inputs, phase = weights_file.find_images(kernels, base_filters)
-        return {"base_filters": base_filters, "n_inputs": n_inputs}, phase
+        other = {shape[3] for shape in kernels} - {base_filters, 2 * base_filters, 4 * base_filters}
+        limit = {"max_filters": max(other)} if other else {}
+        return {"base_filters": base_filters, "n_inputs": n_inputs, **limit}, phase
 
     patch(weights_file, "generator_size", generator_size)
     patch(stored_generator, "LEVELS", stored_generator.LEVELS[:3])

@@ -7,10 +7,10 @@ from typing import Any
 
 import keras
 
-from common import pretrained, storage, weights_file
+from common import pretrained, storage, stored_generator, weights_file
 from common.cli import UserError
 from common.stored_generator import CONFIG_NAME, WEIGHTS_EXTENSION
-from common.weights import copy_model, load_narrower, load_weights, save_model
+from common.weights import copy_model, load_narrower, load_weights, most_filters, save_model
 from model import Noise
 from training.checkpoints import find_latest
 from training.history import FILE_NAME as HISTORY_NAME
@@ -196,8 +196,9 @@ def _check_filters(path: Path, generator: keras.Model, stored: Mapping[str, Any]
         UserError: if not.
     """
     filters, limit = stored.get("base_filters"), stored.get("max_filters")
-    ours = [generator.get_layer(name).filters for name in ("down1_conv", "down8_conv")]
-    if isinstance(filters, int) and ours != [filters, limit or 8 * filters]:
+    ours = generator.get_layer("down1_conv").filters, most_filters(generator)
+    most = filters * stored_generator.LEVELS[-1] if isinstance(filters, int) else 0
+    if most and ours != (filters, min(limit or most, most)):
         advice = f"--base_filters {filters}" + (f" --max_filters {limit}" if limit else " and no --max_filters")
         raise UserError(f"--init_from {path} has a generator of other filters: take {advice}")
 

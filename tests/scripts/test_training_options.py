@@ -170,7 +170,7 @@ def test_a_discriminator_may_see_the_style(call_script, dataset_path, tmp_path):
         ({"init_from": "nowhere/at_all"}, "--init_from nowhere/at_all does not exist"),
         ({"init_from": "."}, "--init_from . is no model's folder"),
         ({"init_from": "wider"}, "has a generator of other filters: take --base_filters 8 and no --max_filters"),
-        ({"init_from": "limited"}, "has a generator of other filters: take --base_filters 4 --max_filters 20"),
+        ({"init_from": "limited"}, "has a generator of other filters: take --base_filters 4 --max_filters 10"),
         ({"ema": 1}, "argument --ema"),
         ({"dropout": 1}, "argument --dropout"),
         ({"schedule": "linear"}, "argument --schedule"),
@@ -180,7 +180,7 @@ def test_recipes_that_cannot_be_are_one_line_and_exit_2(
     call_script, dataset_path, tmp_path, monkeypatch, changes, told
 ):
     monkeypatch.chdir(tmp_path)
-    sizes = {"wider": {"base_filters": 8}, "limited": {"base_filters": 4, "max_filters": 20}}
+    sizes = {"wider": {"base_filters": 8}, "limited": {"base_filters": 4, "max_filters": 10}}
     if size := sizes.get(changes.get("init_from")):
         changes = {"init_from": save_folder(tmp_path / "other", {**size, "n_inputs": 1})}
     status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **changes))
@@ -205,7 +205,7 @@ def kernels_are_balanced(folder):
 
 def test_a_run_has_the_losses_and_the_discriminator_of_its_flags(call_script, dataset_path, tmp_path):
     terms = {"disc_filters": 2, "l1_weight": 50, "feature_matching": 10, "linear_weight": 1, "r1": 1}
-    terms |= {"balanced_upsampling": True, "disc_band": True, "noise": True, "max_filters": 20}
+    terms |= {"balanced_upsampling": True, "disc_band": True, "noise": True, "max_filters": 10}
     flags = {"epochs": 1, "steps_per_epoch": 2, **terms}
     status, _, stderr = call_script(train, *train_arguments(dataset_path, tmp_path, **flags))
     assert status == 0, stderr
@@ -221,12 +221,12 @@ def test_a_run_has_the_losses_and_the_discriminator_of_its_flags(call_script, da
         "disc_filters was 2, is 4": {**flags, "disc_filters": None},
         "disc_band was True, is False": {**flags, "disc_band": None},
         "noise was True, is False": {**flags, "noise": None},
-        "max_filters was 20, is None": {**flags, "max_filters": None},
-        "add --noise": {"models_path": tmp_path / "others", "init_from": model, "max_filters": 20},
+        "max_filters was 10, is None": {**flags, "max_filters": None},
+        "add --noise": {"models_path": tmp_path / "others", "init_from": model, "max_filters": 10},
         "add --disc_filters 2": {
             "models_path": tmp_path / "others",
             "init_from": model,
-            "max_filters": 20,
+            "max_filters": 10,
             "noise": True,
         },
     }
