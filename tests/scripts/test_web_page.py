@@ -91,8 +91,8 @@ def test_a_conversion_is_that_of_predict(browser, address, clips, tmp_path, name
     expected = convert_here(clips / name, tmp_path / "out.wav", "--interleave", str(interleave).lower())
     assert samples.shape == expected.shape
     assert np.abs(expected).max() > 0.05
-    # At other rates than 44.1 kHz, both resample in their own ways; iterations of the phase enlarge the difference, until
-    # a partial has another phase for a moment. On the finer grid, there are twice as many.
+    # At other rates than 44.1 kHz, both resample in their own ways; iterations of the phase enlarge the difference,
+    # until a partial has another phase for a moment. On the finer grid, there are twice as many.
     if rate != 44_100 or interleave:
         assert_alike(samples, expected)
     else:
