@@ -90,14 +90,10 @@ def find_generator(path: str | Path) -> StoredGenerator:
     if not config_path.is_file():
         raise UserError(f"--model {path} has no {CONFIG_NAME} in its folder; the two belong together")
     config = read_config(config_path)
-    configured, held = {key: config["model"].get(key) for key in size}, size
-    if config["model"].get("max_filters"):
-        held = {**held, "max_filters": size.get("max_filters")}
-        configured = {**configured, "max_filters": config["model"]["max_filters"]}
-    if phase or config["model"].get("phase"):
-        held, configured = {**held, "phase": phase}, {**configured, "phase": config["model"].get("phase")}
-    if noise or config["model"].get("noise"):
-        held, configured = {**held, "noise": noise}, {**configured, "noise": config["model"].get("noise", False)}
+    held = {**size, "max_filters": size.get("max_filters"), "phase": phase, "noise": noise}
+    configured = {"max_filters": None, "phase": None, "noise": False} | config["model"]
+    told = [key for key, value in held.items() if value or configured[key]]  # what neither has is not told
+    held, configured = ({key: values[key] for key in told} for values in (held, configured))
     if held != configured:
         raise UserError(f"{path} does not fit its configuration: it holds {held}, {config_path} says {configured}")
     return StoredGenerator(path, size, config, False, phase, noise)

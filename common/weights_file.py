@@ -1,6 +1,7 @@
 """HDF5 files of weights, which may come from anywhere: what they hold is checked before it takes memory."""
 
 import contextlib
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from common.cli import UserError
 if TYPE_CHECKING:
     import keras
 
-_N_KERNELS = 16  # of a generator
 LARGEST_WEIGHT = 1e6  # of the shipped models 391, a variance; a thousand times as much saturates every output
 _DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError)  # what h5py raises for what it cannot read
 
@@ -145,10 +145,19 @@ def generator_size(weights: Sequence[h5py.Dataset]) -> tuple[dict[str, int], str
     base_filters = min((shape[3] for shape in kernels), default=0)  # of the first layer
     max_filters = max((shape[3] for shape in kernels), default=0) // 2  # the widest: into the decoder's 2nd to 4th
     n_inputs, representation = find_images(kernels, base_filters)
-    if not n_inputs or not 2 * base_filters < max_filters <= 8 * base_filters or len(kernels) != _N_KERNELS:
+    fits = n_inputs and 2 * base_filters < max_filters <= 8 * base_filters
+    if not fits or sum(dataset.size for dataset in weights) < _n_kernel_weights(base_filters, max_filters):
         raise ValueError(f"its {len(weights)} arrays are not those of a generator")
     limit = {"max_filters": max_filters} if max_filters < 8 * base_filters else {}
     return {"base_filters": base_filters, "n_inputs": n_inputs, **limit}, representation
+
+
+def _n_kernel_weights(base_filters: int, max_filters: int) -> int:
+    """Count the weights of a generator's kernels, without what sees the inputs and what generates the output."""
+    widths = [min(base_filters << number, max_filters) for number in range(8)]
+    encoder = sum(narrow * wide for narrow, wide in itertools.pairwise(widths))
+    # The decoder has the same layers backwards, which also see the skips; the innermost has none.
+    return 16 * (3 * encoder - widths[-1] * widths[-2])
 
 
 def find_images(kernels: Collection[tuple[int, ...]], base_filters: int) -> tuple[int, str | None]:

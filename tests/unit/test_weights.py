@@ -129,19 +129,6 @@ def test_truncated_missing_and_unconfigured_weights_are_refused(saved, tmp_path)
         load_generator(saved)
 
 
-@pytest.mark.parametrize("told", [{}, {"max_filters": 24}, {"max_filters": 20}])
-def test_a_limit_of_filters_is_found_in_the_weights(tmp_path, told):
-    generator = Generator(4, max_filters=20)
-    save_model(tmp_path, {"generator": generator}, {"model": {"base_filters": 4, "n_inputs": 1, **told}})
-    if told != {"max_filters": 20}:
-        with pytest.raises(UserError, match="'max_filters': 20"):
-            load_generator(tmp_path)
-        return
-    loaded, config = load_generator(tmp_path)
-    assert config["model"] == {"base_filters": 4, "n_inputs": 1, "max_filters": 20}
-    assert_same_weights(loaded, generator)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("n_inputs", [1, 2])
 def test_legacy_weights_load_without_a_configuration(tmp_path, n_inputs):
