@@ -35,18 +35,8 @@ MEASURES = {
     "pitch_f_measure": ("pitches kept", 3),
     "notes_f": ("notes", 3),
 }
-FLAGS = (
-    "lr",
-    "gen_lr",
-    "disc_lr",
-    "disc_filters",
-    "schedule",
-    "ema",
-    "select",
-    "batch_size",
-    "dropout",
-    "validation_split",
-)
+FLAGS = ("lr", "gen_lr", "disc_lr", "disc_filters", "schedule", "ema", "select", "batch_size", "dropout")
+FLAGS += ("validation_split",)
 WEIGHTS = ("l1_weight", "linear_weight", "mean_weight", "level_weight", "feature_matching", "r1")
 
 

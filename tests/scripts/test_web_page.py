@@ -95,8 +95,10 @@ def test_a_conversion_is_that_of_predict(browser, address, clips, tmp_path, name
     # until a partial has another phase for a moment. On the finer grid, there are twice as many.
     if rate != 44_100 or interleave:
         assert_alike(samples, expected)
-    else:
-        assert np.abs(samples - expected).max() < TOLERANCE
+    if rate >= 44_100:
+        differences = np.abs(samples - expected)
+        assert np.quantile(differences, 0.99) < TOLERANCE
+        assert rate > 44_100 or interleave or differences.max() < TOLERANCE
     assert not errors(browser)
 
 

@@ -47,7 +47,7 @@ class Kind(NamedTuple):
     @property
     def size(self) -> dict[str, int | None]:
         """Return the arguments of `Generator`."""
-        return {"filters": self.filters, "most": self.max_filters}
+        return {"filters": self.filters, "max_filters": self.max_filters}
 
 
 class Learner:

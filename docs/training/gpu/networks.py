@@ -54,11 +54,13 @@ def noise_image(source: torch.Tensor) -> torch.Tensor:
 class Generator(nn.Module):
     """The U-Net of `model.Generator`."""
 
-    def __init__(self, filters: int = 16, n_inputs: int = 1, noise: bool = False, most: int | None = None) -> None:
-        """Draw the weights; for the arguments see `model.Generator`, whose `max_filters` is `most`."""
+    def __init__(
+        self, filters: int = 16, n_inputs: int = 1, noise: bool = False, max_filters: int | None = None
+    ) -> None:
+        """Draw the weights; for the arguments see `model.Generator`."""
         super().__init__()
-        self.noise = noise
-        n_channels = [n_inputs, *(min(filters * factor, most or filters * factor) for factor, _ in ENCODER)]
+        self.noise, limit = noise, max_filters or 8 * filters
+        n_channels = [n_inputs, *(min(filters * factor, limit) for factor, _ in ENCODER)]
         for number, (_, normalized) in enumerate(ENCODER, 1):
             n_in, n_out = n_channels[number - 1 : number + 1]
             self.add_module(f"down{number}_conv", _convolution(n_in, n_out, stride=2, padding=1))
@@ -66,7 +68,7 @@ class Generator(nn.Module):
                 self.add_module(f"down{number}_norm", _normalization(n_out))
         n_in = n_channels[-1]
         for number, factor in enumerate(DECODER, 1):
-            n_out = min(filters * factor, most or filters * factor)
+            n_out = min(filters * factor, limit)
             self.add_module(f"up{number}_conv", _transposed(n_in, n_out))
             self.add_module(f"up{number}_norm", _normalization(n_out))
             if noise and number in NOISY:

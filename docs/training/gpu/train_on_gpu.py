@@ -184,7 +184,7 @@ def parse_arguments():
             parser.error(f"argument --packed: {arguments.packed} must hold {name}, which pack.py writes")
     if not set(arguments.validate_with) <= set(arguments.keyboards):
         parser.error("argument --validate_with: must be some of --keyboards")
-    missing = [name for name in arguments.models if arguments.start and not read_start(arguments.start, name)]
+    missing = [name for name in arguments.models if arguments.start and not find_start(arguments.start, name)]
     if missing:
         parser.error(f"argument --start: {arguments.start} must hold {missing[0]}_generator.npz")
     try:
@@ -200,13 +200,18 @@ def parse_arguments():
     return arguments
 
 
-def read_start(folder: Path, name: str) -> dict[str, np.ndarray]:
-    """Read the weights of a generator that pack.py or a run without discriminators stored; none if there are none."""
-    for path in (folder / f"{name}_generator.npz", folder / f"{KEYBOARD}_2_{name}_generator.npz"):
-        if path.is_file():
-            with np.load(path) as archive:
-                return {key: archive[key] for key in archive.files if not key.startswith("/")}
-    return {}
+def find_start(folder: Path, name: str) -> Path | None:
+    """Find the generator that a run without discriminators or pack.py stored; None if there is none."""
+    paths = folder / f"{name}_generator.npz", folder / f"{KEYBOARD}_2_{name}_generator.npz"
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read_start(path: Path | None) -> dict[str, np.ndarray]:
+    """Read the weights of a generator; none if there is none."""
+    if not path:
+        return {}
+    with np.load(path) as archive:
+        return {key: archive[key] for key in archive.files if not key.startswith("/")}
 
 
 def main():
@@ -227,7 +232,8 @@ def main():
         pool.store(*pool.render())
     report(f"{pool.n} slices")
     kind = Kind(arguments.filters, arguments.max_filters, BATCH_SIZE, arguments.precision, device, pool.draw)
-    starts = {name: read_start(arguments.start or arguments.packed, name) for name in arguments.models}
+    folder = arguments.start or arguments.packed
+    starts = {name: read_start(find_start(folder, name)) for name in arguments.models}
     if arguments.alone_seconds:
         alone = [Learner(name, ALONE, starts[name], kind) for name in arguments.models]
         report("learners alone")

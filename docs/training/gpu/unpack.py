@@ -71,9 +71,7 @@ def make_config(like, settings, rows):
         },
         "arguments": arguments,
         "script": "docs/training/gpu/train_on_gpu.py",
-        "machine": {
-            name: settings[name] for name in ("gpu", "torch", "precision", "models_at_once") if name in settings
-        },
+        "machine": {name: settings[name] for name in MACHINE if name in settings},
         "data": {
             "slices": settings["slices_rendered"],
             "validation_pieces": like["data"]["validation_pieces"],
